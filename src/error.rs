@@ -1,0 +1,495 @@
+//! Every error of the crate, and the reasons for which stages end.
+//!
+//! Guarantees: an error names the stage or the option and the value it is about; a push that fails gives its event
+//! back; a normal end is a value and no error. `Display` is written by hand: a derive would double the core's tree.
+
+use crate::{Name, StageRef, sync::Arc};
+use std::{error::Error, fmt, io, time::Duration};
+
+/// Why a stage ended. Many hear of one reason (every consumer, monitor and `join`), hence the `Arc`s.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// It had nothing more to emit, or all it drew from was done.
+    Done,
+    /// It was stopped with this reason.
+    Normal,
+    /// It was stopped as part of something larger that ends.
+    Shutdown,
+    /// A callback returned an error.
+    Error(Arc<anyhow::Error>),
+    /// A callback panicked, with this message.
+    Panic(Arc<str>),
+}
+
+impl ExitReason {
+    /// An error as a reason.
+    pub fn error(cause: impl Into<anyhow::Error>) -> Self {
+        Self::Error(Arc::new(cause.into()))
+    }
+
+    /// Whether this is a failure: an error or a panic.
+    ///
+    /// ```
+    /// use drawgate::ExitReason;
+    /// assert!(!ExitReason::Done.is_failure() && !ExitReason::Shutdown.is_failure());
+    /// assert!(ExitReason::Panic("oops".into()).is_failure());
+    /// ```
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Error(_) | Self::Panic(_))
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Normal => f.write_str("normal"),
+            Self::Shutdown => f.write_str("shutdown"),
+            Self::Error(cause) => write!(f, "{cause:#}"),
+            Self::Panic(message) => write!(f, "panicked: {message}"),
+        }
+    }
+}
+
+/// Why a subscription ended, as its two sides are told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// One side cancelled it.
+    Cancelled,
+    /// The other side ended, for this reason.
+    Down(ExitReason),
+    /// It was declared on a builder, and there was no such producer.
+    NoProducer,
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Down(reason) => write!(f, "the other side ended: {reason}"),
+            Self::NoProducer => f.write_str("no such producer"),
+        }
+    }
+}
+
+/// A permanent consumer lost the producer it drew from by something else than an end: the cause inside
+/// [`ExitReason::Error`] of that consumer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SubscriptionLost {
+    /// Whom it drew from.
+    pub producer: Name,
+    /// What happened.
+    pub reason: CancelReason,
+}
+
+impl fmt::Display for SubscriptionLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the subscription to {:?} was lost: {}", self.producer, self.reason)
+    }
+}
+impl Error for SubscriptionLost {}
+
+/// A stage that did not end well: what `join`, `finish` and `run` return.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StageError {
+    /// Which stage.
+    pub stage: Name,
+    /// Why it ended.
+    pub reason: ExitReason,
+    /// Stages that did not stop within the limit after that, and go on running.
+    pub stuck: Vec<Name>,
+}
+
+impl StageError {
+    pub(crate) fn new(stage: Name, reason: ExitReason) -> Self {
+        Self { stage, reason, stuck: Vec::new() }
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage {:?}: {}", self.stage, self.reason)?;
+        match self.stuck.is_empty() {
+            true => Ok(()),
+            false => write!(f, " (still running: {:?})", self.stuck),
+        }
+    }
+}
+impl Error for StageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.reason {
+            ExitReason::Error(cause) => Some(&***cause),
+            _ => None,
+        }
+    }
+}
+
+/// An option out of range: which, what it must be, what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BadOption {
+    /// The option's name, as the method that sets it is called.
+    pub option: &'static str,
+    /// What it must be.
+    pub must: String,
+    /// What it was.
+    pub value: String,
+}
+
+impl BadOption {
+    pub(crate) fn new(option: &'static str, must: impl Into<String>, value: impl fmt::Display) -> Self {
+        Self { option, must: must.into(), value: value.to_string() }
+    }
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "option `{}` must be {}, and was {}", self.option, self.must, self.value)
+    }
+}
+impl Error for BadOption {}
+
+/// Why a stage could not be started. No thread, name or subscription of it is left.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// `init` failed or panicked.
+    Init {
+        /// The stage.
+        stage: Name,
+        /// What `init` returned.
+        cause: anyhow::Error,
+    },
+    /// `init` returned [`Init::Decline`](crate::stage::Init::Decline).
+    Declined {
+        /// The stage.
+        stage: Name,
+    },
+    /// The name belongs to somebody.
+    NameTaken {
+        /// The name.
+        name: Name,
+        /// Who has it.
+        holder: StageRef,
+    },
+    /// An option is out of range.
+    BadOption {
+        /// The stage.
+        stage: Name,
+        /// Which option.
+        cause: BadOption,
+    },
+    /// A subscription that was declared is not possible.
+    Subscribe {
+        /// The stage.
+        stage: Name,
+        /// Why not.
+        cause: SubscribeError,
+    },
+    /// The system refused a thread.
+    Thread {
+        /// The stage, or the part of the library, it was for.
+        stage: Name,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// `init` took longer than the limit. The stage ends when it returns.
+    Timeout {
+        /// The stage.
+        stage: Name,
+        /// The limit.
+        after: Duration,
+    },
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init { stage, cause } => write!(f, "stage {stage:?} could not be initialised: {cause:#}"),
+            Self::Declined { stage } => write!(f, "stage {stage:?} declined to start"),
+            Self::NameTaken { name, holder } => write!(f, "the name {name:?} is taken by {holder:?}"),
+            Self::BadOption { stage, cause } => write!(f, "stage {stage:?}: {cause}"),
+            Self::Subscribe { stage, cause } => write!(f, "stage {stage:?} could not subscribe: {cause}"),
+            Self::Thread { stage, cause } => write!(f, "no thread for stage {stage:?}: {cause}"),
+            Self::Timeout { stage, after } => write!(f, "stage {stage:?} was not initialised within {after:?}"),
+        }
+    }
+}
+impl Error for SpawnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Init { cause, .. } => Some(&**cause),
+            Self::BadOption { cause, .. } => Some(cause),
+            Self::Subscribe { cause, .. } => Some(cause),
+            Self::Thread { cause, .. } => Some(cause),
+            Self::Declined { .. } | Self::NameTaken { .. } | Self::Timeout { .. } => None,
+        }
+    }
+}
+
+/// Why a subscription was not made. The consumer is as it was.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// An option is out of range.
+    BadOption(BadOption),
+    /// Nothing has this name.
+    NoProducer {
+        /// The name.
+        name: Name,
+    },
+    /// What has this name emits something else, or nothing.
+    WrongType {
+        /// The name.
+        name: Name,
+        /// The event type of the consumer.
+        wanted: &'static str,
+    },
+    /// The dispatcher takes a consumer once only.
+    Twice {
+        /// The producer.
+        producer: Name,
+    },
+    /// The partition has a consumer.
+    PartitionTaken {
+        /// The partition.
+        partition: String,
+        /// Its consumer.
+        holder: Name,
+    },
+    /// The producer, or the consumer itself, has ended.
+    Ended {
+        /// Which of them.
+        stage: Name,
+        /// Why it ended, if it has said so yet.
+        reason: Option<ExitReason>,
+    },
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadOption(cause) => fmt::Display::fmt(cause, f),
+            Self::NoProducer { name } => write!(f, "nothing is named {name:?}"),
+            Self::WrongType { name, wanted } => write!(f, "{name:?} does not emit `{wanted}`"),
+            Self::Twice { producer } => write!(f, "already subscribed to {producer:?}, whose dispatcher takes a consumer once"),
+            Self::PartitionTaken { partition, holder } => write!(f, "partition {partition} is taken by {holder:?}"),
+            Self::Ended { stage, reason: Some(reason) } => write!(f, "stage {stage:?} has ended: {reason}"),
+            Self::Ended { stage, reason: None } => write!(f, "stage {stage:?} has ended"),
+        }
+    }
+}
+impl Error for SubscribeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::BadOption(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+impl From<BadOption> for SubscribeError {
+    fn from(cause: BadOption) -> Self {
+        Self::BadOption(cause)
+    }
+}
+
+/// Why a call brought no value.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The limit passed. The closure may still run; its value is dropped.
+    Timeout {
+        /// The stage.
+        stage: Name,
+        /// The limit.
+        after: Duration,
+    },
+    /// The stage has ended, or ended before it answered.
+    Ended {
+        /// The stage.
+        stage: Name,
+        /// Why, if it has said so yet.
+        reason: Option<ExitReason>,
+    },
+    /// Who would wait for whom, in a ring, beginning with the caller.
+    Cycle(Vec<Name>),
+    /// The closure dropped its [`Reply`](crate::stage::Reply), or panicked.
+    ReplyDropped {
+        /// The stage.
+        stage: Name,
+    },
+    /// The stage emits nothing, so there is nobody to notify.
+    EmitsNothing {
+        /// The stage.
+        stage: Name,
+    },
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout { stage, after } => write!(f, "stage {stage:?} did not answer within {after:?}"),
+            Self::Ended { stage, reason: Some(reason) } => write!(f, "stage {stage:?} has ended: {reason}"),
+            Self::Ended { stage, reason: None } => write!(f, "stage {stage:?} has ended"),
+            Self::Cycle(ring) => write!(f, "waiting would never end: {}", Ring(ring)),
+            Self::ReplyDropped { stage } => write!(f, "stage {stage:?} dropped its reply"),
+            Self::EmitsNothing { stage } => write!(f, "stage {stage:?} emits nothing"),
+        }
+    }
+}
+impl Error for CallError {}
+
+struct Ring<'a>(&'a [Name]);
+impl fmt::Display for Ring<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in self.0 {
+            write!(f, "{name:?} waits for ")?;
+        }
+        self.0.first().map_or(Ok(()), |first| write!(f, "{first:?}"))
+    }
+}
+
+/// Why a push did not happen. Every kind gives the event back, never delivered and never to be.
+///
+/// ```
+/// use drawgate::PushError;
+/// let refused = PushError::Full("event");
+/// assert_eq!(refused.to_string(), "the port is full");
+/// assert_eq!(refused.into_event(), "event");
+/// ```
+#[non_exhaustive]
+pub enum PushError<E> {
+    /// No room, and the push does not wait; or too many delayed events are pending.
+    Full(E),
+    /// No room until the deadline.
+    Timeout(E),
+    /// The port takes nothing any more.
+    Closed(E),
+    /// Nothing has this name.
+    NoProducer(E),
+    /// The name belongs to something that takes no events of this type.
+    WrongType(E),
+    /// Waiting would never end: every consumer of the port waits for the pusher.
+    Cycle(E),
+}
+
+/// What kind of [`PushError`] it was: without the event, for `?` where the event is not `Sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PushErrorKind {
+    /// See [`PushError::Full`].
+    Full,
+    /// See [`PushError::Timeout`].
+    Timeout,
+    /// See [`PushError::Closed`].
+    Closed,
+    /// See [`PushError::NoProducer`].
+    NoProducer,
+    /// See [`PushError::WrongType`].
+    WrongType,
+    /// See [`PushError::Cycle`].
+    Cycle,
+}
+
+impl<E> PushError<E> {
+    /// The event that was not pushed.
+    pub fn into_event(self) -> E {
+        match self {
+            Self::Full(e) | Self::Timeout(e) | Self::Closed(e) => e,
+            Self::NoProducer(e) | Self::WrongType(e) | Self::Cycle(e) => e,
+        }
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> PushErrorKind {
+        match self {
+            Self::Full(_) => PushErrorKind::Full,
+            Self::Timeout(_) => PushErrorKind::Timeout,
+            Self::Closed(_) => PushErrorKind::Closed,
+            Self::NoProducer(_) => PushErrorKind::NoProducer,
+            Self::WrongType(_) => PushErrorKind::WrongType,
+            Self::Cycle(_) => PushErrorKind::Cycle,
+        }
+    }
+
+    /// Whether it is worth trying again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> PushError<F> {
+        match self {
+            Self::Full(e) => PushError::Full(f(e)),
+            Self::Timeout(e) => PushError::Timeout(f(e)),
+            Self::Closed(e) => PushError::Closed(f(e)),
+            Self::NoProducer(e) => PushError::NoProducer(f(e)),
+            Self::WrongType(e) => PushError::WrongType(f(e)),
+            Self::Cycle(e) => PushError::Cycle(f(e)),
+        }
+    }
+}
+impl<E> fmt::Debug for PushError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PushError::{:?}(..)", self.kind())
+    }
+}
+impl<E> fmt::Display for PushError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.kind(), f)
+    }
+}
+impl<E> Error for PushError<E> {}
+
+impl fmt::Display for PushErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the port is full",
+            Self::Timeout => "the port stayed full until the deadline",
+            Self::Closed => "the port is closed",
+            Self::NoProducer => "no port has this name",
+            Self::WrongType => "the port of this name takes another type of event",
+            Self::Cycle => "every consumer of the port waits for this push",
+        })
+    }
+}
+impl Error for PushErrorKind {}
+
+/// Why a flow brought no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A stage could not be started; those that were have been stopped.
+    Spawn(SpawnError),
+    /// A stage failed; the others were stopped.
+    Stage(StageError),
+}
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spawn(cause) => fmt::Display::fmt(cause, f),
+            Self::Stage(cause) => fmt::Display::fmt(cause, f),
+        }
+    }
+}
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Spawn(cause) => cause.source(),
+            Self::Stage(cause) => cause.source(),
+        }
+    }
+}
+impl From<SpawnError> for RunError {
+    fn from(cause: SpawnError) -> Self {
+        Self::Spawn(cause)
+    }
+}
+impl From<StageError> for RunError {
+    fn from(cause: StageError) -> Self {
+        Self::Stage(cause)
+    }
+}

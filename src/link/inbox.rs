@@ -1,0 +1,281 @@
+//! The inbox: the receiving half of a stage, and the round of its thread.
+//!
+//! [`Inbox::next`] is the one place where a stage's thread decides what to do and where it waits. It knows no runtime and
+//! no callbacks, so that loom can run it whole. The order of its steps is what the proof in [`super`] rests on.
+
+use super::dispatch::SubId;
+use super::mail::Mailbox;
+use super::outlet::{Outlet, OwnSide};
+use super::state::{Drawn, MarkAs, Told};
+use super::{Cancel, Note, Subscribe};
+use crate::error::{CancelReason, SubscribeError};
+use crate::sync::{Arc, Clock, Deadline, Patience};
+use crate::Name;
+use std::time::Duration;
+
+/// One subscription, as its consumer keeps it.
+pub(crate) struct Link<E> {
+    pub(crate) outlet: Arc<Outlet<E>>,
+    pub(crate) sub: SubId,
+    pub(crate) cancel: Cancel,
+    max: usize,
+    min: usize,
+    slice: usize,
+    manual: bool,
+    /// Asked for and not yet handled; counts asks that were not yet sent.
+    in_flight: usize,
+    /// To be asked with the next operation.
+    ask: usize,
+    marked: Marked,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Marked {
+    No,
+    Alone,
+    Shared,
+}
+
+impl<E: Send + 'static> Link<E> {
+    /// Subscribes, and asks for the first events.
+    pub(crate) fn new<M>(
+        outlet: Arc<Outlet<E>>,
+        options: &Subscribe<E>,
+        mail: &Mailbox<M>,
+        name: &Name,
+        consumer: u64,
+    ) -> Result<Self, SubscribeError> {
+        let sub = outlet.subscribe(options, mail.latch(), name, consumer)?;
+        let max = options.max();
+        let ask = if options.manual { 0 } else { max };
+        Ok(Self {
+            outlet,
+            sub,
+            cancel: options.cancel,
+            max,
+            min: options.min_demand_or_default(),
+            slice: options.slice(),
+            manual: options.manual,
+            in_flight: ask,
+            ask,
+            marked: Marked::No,
+        })
+    }
+
+    /// `n` events were handled: asks for more once few are in flight, as GenStage does.
+    fn handled(&mut self, n: usize) {
+        self.in_flight = self.in_flight.saturating_sub(n);
+        if !self.manual && self.in_flight <= self.min {
+            self.ask += self.max - self.in_flight;
+            self.in_flight = self.max;
+        }
+    }
+}
+
+/// What the thread of a stage does next.
+pub(crate) enum Round {
+    /// There is mail.
+    Mail,
+    /// Events of this link are in the buffer.
+    Slice(usize),
+    Note(usize, Note),
+    Ended(usize, CancelReason),
+    /// The stage's own outlet has something to say.
+    Told(Told),
+}
+
+/// Where the time of a stage's thread went while it waited.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Waited {
+    /// For events, or for demand while none was there to be had.
+    pub(crate) idle: Duration,
+    /// For room downstream.
+    pub(crate) held_back: Duration,
+}
+
+/// See the module's page.
+pub(crate) struct Inbox<E, M> {
+    pub(crate) mail: Arc<Mailbox<M>>,
+    pub(crate) links: Vec<Link<E>>,
+    /// The slice that was drawn.
+    pub(crate) buffer: Vec<E>,
+    /// Drawn last, and not yet reported handled.
+    last: Option<usize>,
+    pub(crate) clock: Clock,
+    pub(crate) patience: Patience,
+    pub(crate) waited: Waited,
+    /// Whether the stage wants to hear that all its consumers have left.
+    pub(crate) ends_abandoned: bool,
+}
+
+impl<E: Send + 'static, M> Inbox<E, M> {
+    pub(crate) fn new(mail: Arc<Mailbox<M>>, clock: Clock, patience: Patience) -> Self {
+        Self {
+            mail,
+            links: Vec::new(),
+            buffer: Vec::new(),
+            last: None,
+            clock,
+            patience,
+            waited: Waited::default(),
+            ends_abandoned: false,
+        }
+    }
+
+    /// The slice of this link was handled, all of it.
+    pub(crate) fn handled(&mut self, link: usize, n: usize) {
+        self.links[link].handled(n);
+    }
+
+    /// The callback failed: what it did not take goes back, `lost` were in its hand.
+    pub(crate) fn give_back(&mut self, link: usize, rest: Vec<E>, lost: usize) {
+        let link = &self.links[link];
+        link.outlet.give_back(link.sub, rest, lost);
+        self.last = None;
+    }
+
+    /// Adds to what a link with manual demand asks for with its next operation.
+    pub(crate) fn ask(&mut self, sub: SubId, outlet: *const (), n: usize) -> bool {
+        let link = self.links.iter_mut().find(|l| l.sub == sub && Arc::as_ptr(&l.outlet).cast() == outlet);
+        match link {
+            Some(link) => {
+                link.ask += n;
+                link.in_flight += n;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, link: usize) -> Link<E> {
+        self.last = None;
+        self.links.remove(link)
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn leave_all(&mut self, failed: bool, why: &CancelReason) {
+        for link in self.links.drain(..) {
+            link.outlet.leave(link.sub, failed, why.clone());
+        }
+        self.last = None;
+    }
+
+    /// Reports the last slice handled, with the ask that follows from it: before drawing elsewhere, running mail or
+    /// sleeping.
+    pub(crate) fn report(&mut self) {
+        if let Some(last) = self.last.take() {
+            let link = &mut self.links[last];
+            link.outlet.report(link.sub, std::mem::take(&mut link.ask));
+        }
+    }
+
+    /// Takes marks off lanes that others share, so that a wake meant for whoever is free does not end here.
+    fn unmark_shared(&mut self) {
+        for link in self.links.iter_mut().filter(|link| link.marked == Marked::Shared) {
+            link.outlet.unmark(link.sub);
+            link.marked = Marked::No;
+        }
+    }
+
+    /// One operation at one link.
+    #[inline]
+    fn look(&mut self, i: usize, open: bool, mark: MarkAs) -> Option<Round> {
+        let link = &mut self.links[i];
+        let max = if open { link.slice } else { 0 };
+        if self.last == Some(i) {
+            self.last = None;
+        }
+        let found = match link.outlet.draw(link.sub, std::mem::take(&mut link.ask), max, mark, &mut self.buffer) {
+            Drawn::Nothing { shared } => {
+                link.marked = match (mark, shared) {
+                    (MarkAs::Not, _) => Marked::No,
+                    (_, true) => Marked::Shared,
+                    (_, false) => Marked::Alone,
+                };
+                return None;
+            }
+            Drawn::Events => Round::Slice(i),
+            Drawn::Note(note) => Round::Note(i, note),
+            Drawn::Ended(why) => Round::Ended(i, why),
+        };
+        link.marked = Marked::No;
+        if matches!(found, Round::Slice(_)) {
+            self.last = Some(i);
+        }
+        if self.links.len() > 1 {
+            self.unmark_shared();
+        }
+        Some(found)
+    }
+
+    /// Looks at every link, beginning after the one drawn last.
+    fn look_at_all(&mut self, from: usize, open: bool, mark: MarkAs) -> Option<Round> {
+        let n = self.links.len();
+        (0..n).find_map(|k| self.look((from + k) % n, open, mark))
+    }
+
+    /// The next thing to do; sleeps until there is one.
+    ///
+    /// `own` is the stage's own outlet, if it emits, and `told` what the last operation there said.
+    pub(crate) fn next(&mut self, own: Option<&dyn OwnSide>, mut told: Option<Told>) -> Round {
+        let from = self.last.map_or(0, |last| last + 1);
+        loop {
+            if self.links.len() != 1 || self.mail.is_waiting() {
+                self.report();
+            }
+            self.mail.latch().clear();
+            if self.mail.is_waiting() {
+                self.report();
+                self.unmark_shared();
+                return Round::Mail;
+            }
+            let mut open = true;
+            if let Some(own) = own {
+                // A producer is told its grants and marked idle in one step; a producer-consumer only looks.
+                let now = match told.take() {
+                    Some(now) if !self.links.is_empty() || self.is_notable(&now) => now,
+                    _ => own.tell(self.links.is_empty()),
+                };
+                if self.is_notable(&now) {
+                    self.report();
+                    self.unmark_shared();
+                    return Round::Told(now);
+                }
+                open = now.wanted > 0 && !self.links.is_empty();
+            }
+            if open {
+                // With one link, looking and marking are one step.
+                if self.links.len() > 1
+                    && let Some(found) = self.look_at_all(from, true, MarkAs::Not)
+                {
+                    return found;
+                }
+                if let Some(found) = self.look_at_all(from, true, MarkAs::Events) {
+                    return found;
+                }
+            } else if !self.links.is_empty() {
+                // The ask goes up alone, so that upstream works on; only a grant takes the idle mark off.
+                let now = own.map(|own| own.tell(true)).unwrap_or_default();
+                if now.wanted > 0 || self.is_notable(&now) {
+                    told = Some(now);
+                    continue;
+                }
+                if let Some(found) = self.look_at_all(from, false, MarkAs::Signals) {
+                    return found;
+                }
+            }
+            let waited = self.patience.wait(self.mail.latch(), &self.clock, Deadline::NEVER);
+            match open {
+                true => self.waited.idle += waited,
+                false => self.waited.held_back += waited,
+            }
+        }
+    }
+
+    fn is_notable(&self, told: &Told) -> bool {
+        told.granted > 0
+            || told.fault.is_some()
+            || !told.news.is_empty()
+            || (told.abandoned && self.ends_abandoned)
+    }
+}

@@ -1,0 +1,975 @@
+//! What an outlet's mutex protects: lanes, subscriptions, demand, and `settle`, which decides who is woken.
+//!
+//! Pure: methods take input and leave what is to be done after unlocking in [`Effects`]. They own no lock, thread or
+//! clock. Code of the user's (a dispatcher, a selector, a `Clone`) runs in `place` only, guarded. The protocol and its
+//! proof stand in [`super`].
+
+use super::dispatch::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneState, LaneView, SubId, Targets};
+use super::line::{Intake, Line};
+use super::queue::{MOST_NOTES, Queue};
+use super::{BufferKeep, Note, Subscribe};
+use crate::Name;
+use crate::error::{CancelReason, ExitReason, SubscribeError};
+use crate::sync::{Arc, Latch, guarded};
+use std::collections::VecDeque;
+
+/// Chunks are this long while nobody says how long his slices are.
+const SLICE: usize = 500;
+
+pub(super) struct State<E> {
+    pub(super) dispatcher: Box<dyn Dispatcher<E>>,
+    pub(super) way: Way,
+    pub(super) lanes: Vec<Lane<E>>,
+    /// What dispatchers see, kept up to date lane by lane.
+    view: Vec<LaneState>,
+    subs: Vec<Slot>,
+    pub(super) consumers: usize,
+    /// Whether anybody ever subscribed, and whether the last one to leave had failed.
+    pub(super) known: bool,
+    pub(super) last_failed: bool,
+    /// Demand is held until this many have subscribed; 0 from then on.
+    hold: usize,
+    pub(super) held: Held<E>,
+    /// `buffer_size` of a stage, `capacity` of a port.
+    pub(super) bound: usize,
+    keep: BufferKeep,
+    side: Side,
+    told: usize,
+    granted: usize,
+    wanted: usize,
+    pub(super) idle: bool,
+    pub(super) slice: usize,
+    pub(super) ended: Option<ExitReason>,
+    pub(super) fault: Option<ExitReason>,
+    pub(super) intake: Option<Intake<E>>,
+    news: Option<Vec<News>>,
+    targets: Targets,
+    pub(super) counts: Counts,
+    pub(super) name: Name,
+}
+
+/// How events find their lane, without the router, which runs before locking.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    One(usize),
+    Routed,
+    Placed,
+}
+
+/// Who stands behind the outlet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A producer: it is granted numbers of events.
+    Grants,
+    /// A producer-consumer, or a source: it looks whether anything is wanted.
+    Gate,
+    /// A port: nobody is asked.
+    Port,
+}
+
+pub(super) struct Lane<E> {
+    pub(super) queue: Queue<E>,
+    /// Asked for and not yet drawn, of all that draw here.
+    pub(super) demand: usize,
+    /// Drawn and not yet reported handled.
+    pub(super) in_hand: usize,
+    /// Slots of subscriptions.
+    members: Vec<u32>,
+    /// Those marked for events, the one that has been hungry longest first.
+    hungry: VecDeque<u32>,
+    /// How many were woken for events of this lane and have not drawn since.
+    waking: usize,
+    /// Where pushers park in front of this lane.
+    pub(super) line: Line<E>,
+    /// Room taken by events that come later.
+    pub(super) reserved: usize,
+    slice: usize,
+}
+
+struct Slot {
+    generation: u32,
+    sub: Option<Sub>,
+}
+
+struct Sub {
+    lane: usize,
+    latch: Arc<Latch>,
+    name: Name,
+    consumer: u64,
+    demand: usize,
+    in_hand: usize,
+    slice: usize,
+    mark: Mark,
+    notes: VecDeque<Note>,
+    /// Set once it draws from no lane any more and has only to hear of that.
+    gone: Option<CancelReason>,
+}
+
+/// A consumer's standing in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Off,
+    /// In its lane's `hungry`.
+    Events,
+    /// Sleeps, and is woken for a notification or an end only.
+    Signals,
+    /// Woken for an event.
+    Waking,
+}
+
+/// How a consumer wants to be marked if nothing is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MarkAs {
+    Not,
+    Events,
+    Signals,
+}
+
+/// What a draw found.
+#[derive(Debug)]
+pub(crate) enum Drawn {
+    /// Events are in the buffer.
+    Events,
+    Note(Note),
+    /// The subscription has ended; it is known no more.
+    Ended(CancelReason),
+    /// Nothing; and, if it was asked for, the consumer is marked: alone in its lane, or among others.
+    Nothing {
+        shared: bool,
+    },
+}
+
+/// What the producer's own thread is told by each operation of it.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// New demand, to be answered with that many events.
+    pub(crate) granted: usize,
+    /// What is wanted now: the gate is open if it is not 0.
+    pub(crate) wanted: usize,
+    /// How long chunks should be.
+    pub(crate) slice: usize,
+    /// Everybody who ever subscribed has left.
+    pub(crate) abandoned: bool,
+    /// A dispatcher failed.
+    pub(crate) fault: Option<ExitReason>,
+    pub(crate) news: Vec<News>,
+}
+
+/// A change of subscriptions, for a producer that wants to hear of it.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Subscribed(PeerNote),
+    Cancelled(PeerNote, CancelReason),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PeerNote {
+    pub(crate) sub: SubId,
+    pub(crate) name: Name,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    /// Put into lanes, or before them.
+    pub(crate) emitted: u64,
+    pub(crate) drawn: u64,
+    /// Dropped to make room, with a lane, or by a router.
+    pub(crate) discarded: u64,
+    /// In the hand of a consumer that failed, or left when nobody was there to take it.
+    pub(crate) lost: u64,
+    /// Notifications that reached nobody.
+    pub(crate) notes_dropped: u64,
+}
+
+/// What is done after unlocking, in this order.
+pub(super) struct Effects<E> {
+    pub(super) owner: bool,
+    first: Option<Arc<Latch>>,
+    more: Vec<Arc<Latch>>,
+    pub(super) discarded: usize,
+    pub(super) trash: Vec<E>,
+}
+
+impl<E> Effects<E> {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self { owner: false, first: None, more: Vec::new(), discarded: 0, trash: Vec::new() }
+    }
+    pub(super) fn wake(&mut self, latch: &Arc<Latch>) {
+        match &self.first {
+            None => self.first = Some(latch.clone()),
+            Some(_) => self.more.push(latch.clone()),
+        }
+    }
+    #[inline]
+    pub(super) fn wake_all(&mut self) {
+        if let Some(first) = self.first.take() {
+            first.wake();
+            for latch in self.more.drain(..) {
+                latch.wake();
+            }
+        }
+    }
+}
+
+/// Events before the lanes, of dispatchers that place.
+pub(super) struct Held<E> {
+    pub(super) events: VecDeque<(E, usize)>,
+    marks: VecDeque<(u64, Note)>,
+    taken: u64,
+    pub(super) weight: usize,
+}
+
+impl<E> Held<E> {
+    fn new() -> Self {
+        Self { events: VecDeque::new(), marks: VecDeque::new(), taken: 0, weight: 0 }
+    }
+    pub(super) fn push(&mut self, event: E, weight: usize) {
+        self.events.push_back((event, weight));
+        self.weight += weight;
+    }
+    fn pop(&mut self) -> Option<(E, usize)> {
+        let (event, weight) = self.events.pop_front()?;
+        self.taken += 1;
+        self.weight -= weight;
+        Some((event, weight))
+    }
+    fn note(&mut self) -> Option<Note> {
+        match self.marks.front() {
+            Some((at, _)) if *at <= self.taken => self.marks.pop_front().map(|(_, note)| note),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) struct Options<E> {
+    pub(crate) name: Name,
+    pub(crate) side: Side,
+    pub(crate) dispatcher: Box<dyn Dispatcher<E>>,
+    /// `None`: unbounded.
+    pub(crate) bound: Option<usize>,
+    pub(crate) keep: BufferKeep,
+    pub(crate) hold_until: usize,
+    pub(crate) weighed: bool,
+    pub(crate) news: bool,
+}
+
+impl<E: Send + 'static> State<E> {
+    pub(super) fn new(options: Options<E>, choice: &Choice<E>) -> Self {
+        let port = options.side == Side::Port;
+        let mut state = Self {
+            way: match choice {
+                Choice::One(lane) => Way::One(lane.index()),
+                Choice::Route(_) => Way::Routed,
+                Choice::Place => Way::Placed,
+            },
+            dispatcher: options.dispatcher,
+            lanes: Vec::new(),
+            view: Vec::new(),
+            subs: Vec::new(),
+            consumers: 0,
+            known: false,
+            last_failed: false,
+            hold: options.hold_until,
+            held: Held::new(),
+            bound: options.bound.unwrap_or(usize::MAX),
+            keep: options.keep,
+            side: options.side,
+            told: 0,
+            granted: 0,
+            wanted: 0,
+            idle: false,
+            slice: SLICE,
+            ended: None,
+            fault: None,
+            intake: port.then(|| Intake::new(options.weighed)),
+            news: options.news.then(Vec::new),
+            targets: Targets::default(),
+            counts: Counts::default(),
+            name: options.name,
+        };
+        if let Way::One(lane) = state.way {
+            state.grow(lane);
+        }
+        state
+    }
+
+    pub(super) fn weighed(&self) -> bool {
+        self.intake.as_ref().is_some_and(|intake| intake.weighed)
+    }
+
+    /// Makes lanes up to this one.
+    pub(super) fn grow(&mut self, lane: usize) {
+        while self.lanes.len() <= lane {
+            self.lanes.push(Lane {
+                queue: Queue::new(self.weighed()),
+                demand: 0,
+                in_hand: 0,
+                members: Vec::new(),
+                hungry: VecDeque::new(),
+                waking: 0,
+                line: Line::new(),
+                reserved: 0,
+                slice: SLICE,
+            });
+            let lane = LaneId((self.lanes.len() - 1) as u32);
+            self.view.push(LaneState { lane, consumers: 0, unmet: 0, room: 0, standing: 0 });
+            self.look(lane.index());
+        }
+    }
+
+    /// Brings the view of one lane up to date.
+    #[inline]
+    fn look(&mut self, i: usize) {
+        let lane = &self.lanes[i];
+        let standing = lane.queue.len();
+        let unmet = lane.demand as isize - standing as isize;
+        let bound = isize::try_from(self.bound).unwrap_or(isize::MAX);
+        let view = &mut self.view[i];
+        view.consumers = lane.members.len();
+        view.unmet = unmet;
+        view.room = bound.saturating_add(unmet);
+        view.standing = standing;
+    }
+
+    fn sub(&mut self, id: SubId) -> Option<&mut Sub> {
+        let slot = self.subs.get_mut(id.slot as usize)?;
+        if slot.generation == id.generation { slot.sub.as_mut() } else { None }
+    }
+
+    fn free(&mut self, id: SubId) {
+        let slot = &mut self.subs[id.slot as usize];
+        slot.sub = None;
+        slot.generation = slot.generation.wrapping_add(1);
+    }
+
+    // ---- subscriptions
+
+    pub(super) fn subscribe(
+        &mut self,
+        options: &Subscribe<E>,
+        latch: &Arc<Latch>,
+        name: &Name,
+        consumer: u64,
+        fx: &mut Effects<E>,
+    ) -> Result<SubId, SubscribeError> {
+        if let Some(reason) = self.ended.as_ref().or(self.fault.as_ref()) {
+            return Err(SubscribeError::Ended { stage: self.name.clone(), reason: Some(reason.clone()) });
+        }
+        let slot = self.subs.iter().position(|slot| slot.sub.is_none()).unwrap_or_else(|| {
+            self.subs.push(Slot { generation: 0, sub: None });
+            self.subs.len() - 1
+        });
+        let id = SubId { slot: slot as u32, generation: self.subs[slot].generation };
+        let arriving = Arriving { sub: id, name, consumer, producer: &self.name };
+        let lane = match guarded(|| self.dispatcher.subscribe(&arriving, options)) {
+            Ok(lane) => lane?.index(),
+            Err(message) => {
+                let reason = ExitReason::Panic(message);
+                self.fail(reason.clone(), fx);
+                return Err(SubscribeError::Ended { stage: self.name.clone(), reason: Some(reason) });
+            }
+        };
+        self.grow(lane);
+        self.subs[slot].sub = Some(Sub {
+            lane,
+            latch: latch.clone(),
+            name: name.clone(),
+            consumer,
+            demand: 0,
+            in_hand: 0,
+            slice: options.slice(),
+            mark: Mark::Off,
+            notes: VecDeque::new(),
+            gone: None,
+        });
+        self.lanes[lane].members.push(id.slot);
+        self.consumers += 1;
+        self.known = true;
+        if self.consumers >= self.hold {
+            self.hold = 0;
+        }
+        self.measure(lane);
+        // Whoever was alone in this lane kept its marks while it handled; from now on that would swallow wakes.
+        self.clear_marks(lane, fx);
+        if let Some(news) = &mut self.news {
+            news.push(News::Subscribed(PeerNote { sub: id, name: name.clone() }));
+            fx.owner = true;
+        }
+        self.settle(None, fx);
+        Ok(id)
+    }
+
+    fn clear_marks(&mut self, lane: usize, fx: &mut Effects<E>) {
+        for slot in &self.lanes[lane].members {
+            if let Some(sub) = &mut self.subs[*slot as usize].sub
+                && sub.mark != Mark::Off
+            {
+                sub.mark = Mark::Off;
+                fx.wake(&sub.latch);
+            }
+        }
+        self.lanes[lane].hungry.clear();
+        self.lanes[lane].waking = 0;
+    }
+
+    /// The lengths of chunks, after a change of subscriptions.
+    fn measure(&mut self, lane: usize) {
+        let slices = |members: &[u32], subs: &[Slot]| {
+            members.iter().filter_map(|slot| subs[*slot as usize].sub.as_ref()).map(|sub| sub.slice).min()
+        };
+        self.lanes[lane].slice = slices(&self.lanes[lane].members, &self.subs).unwrap_or(SLICE);
+        let used = self.lanes.iter().filter(|lane| !lane.members.is_empty());
+        self.slice = used.map(|lane| lane.slice).min().unwrap_or(SLICE);
+    }
+
+    /// Takes a subscription out of its lane: what it had asked for is asked for no more.
+    fn detach(&mut self, id: SubId, fx: &mut Effects<E>) {
+        let Some(sub) = self.sub(id) else { return };
+        if sub.gone.is_some() {
+            return;
+        }
+        let (lane, demand) = (sub.lane, std::mem::take(&mut sub.demand));
+        self.unmark(id.slot);
+        self.lanes[lane].demand -= demand;
+        self.lanes[lane].members.retain(|slot| *slot != id.slot);
+        self.consumers -= 1;
+        let dispatcher = &mut self.dispatcher;
+        let cancelled = guarded(|| dispatcher.cancel(id, LaneId(lane as u32)));
+        if self.lanes[lane].members.is_empty() && matches!(cancelled, Ok(Cancelled::Drop)) {
+            let dropped = self.lanes[lane].queue.clear(&mut fx.trash);
+            self.counts.discarded += dropped as u64;
+            fx.discarded += dropped;
+        }
+        if let Err(message) = cancelled {
+            self.fail(ExitReason::Panic(message), fx);
+        }
+        self.measure(lane);
+        if self.consumers == 0 {
+            fx.owner = true;
+        }
+        self.look(lane);
+        self.take_back(fx);
+    }
+
+    /// Takes out of grants that were not collected what is no longer wanted; what was collected stays told.
+    fn take_back(&mut self, fx: &mut Effects<E>) {
+        let back = self.told.saturating_sub(self.compute_wanted(fx)).min(self.granted);
+        self.granted -= back;
+        self.told -= back;
+    }
+
+    /// A consumer ends a subscription, or ends. `rest` is what it had drawn and not taken, `lost` what it had in hand.
+    pub(super) fn leave(&mut self, id: SubId, failed: bool, why: CancelReason, fx: &mut Effects<E>) {
+        let Some(sub) = self.sub(id) else { return };
+        let (lane, in_hand, name, gone) = (sub.lane, sub.in_hand, sub.name.clone(), sub.gone.is_some());
+        self.lanes[lane].in_hand -= in_hand;
+        self.detach(id, fx);
+        self.last_failed = failed;
+        self.free(id);
+        if let Some(news) = &mut self.news
+            && !gone
+        {
+            news.push(News::Cancelled(PeerNote { sub: id, name }, why));
+            fx.owner = true;
+        }
+        self.settle(None, fx);
+    }
+
+    /// Ends a subscription from elsewhere: takes effect for every event not yet drawn; the consumer hears of it.
+    pub(super) fn cancel(&mut self, id: SubId, fx: &mut Effects<E>) -> bool {
+        match self.sub(id) {
+            Some(sub) if sub.gone.is_none() => {}
+            _ => return false,
+        }
+        self.detach(id, fx);
+        let Some(sub) = self.sub(id) else { return false };
+        sub.gone = Some(CancelReason::Cancelled);
+        sub.notes.clear();
+        let (latch, name) = (sub.latch.clone(), sub.name.clone());
+        fx.wake(&latch);
+        if let Some(news) = &mut self.news {
+            news.push(News::Cancelled(PeerNote { sub: id, name }, CancelReason::Cancelled));
+            fx.owner = true;
+        }
+        self.settle(None, fx);
+        true
+    }
+
+    pub(super) fn is_active(&mut self, id: SubId) -> bool {
+        self.ended.is_none() && self.sub(id).is_some_and(|sub| sub.gone.is_none())
+    }
+
+    // ---- the consumer's side
+
+    /// One operation of a consumer: reports its last slice handled, asks for `ask` more, takes up to `max` events into
+    /// `out`, which is empty, and marks it if nothing was there.
+    pub(super) fn draw(
+        &mut self,
+        id: SubId,
+        ask: usize,
+        max: usize,
+        mark: MarkAs,
+        out: &mut Vec<E>,
+        fx: &mut Effects<E>,
+    ) -> Drawn {
+        if self.sub(id).is_none() {
+            return Drawn::Ended(CancelReason::Cancelled);
+        }
+        self.unmark(id.slot);
+        let sub = self.subs[id.slot as usize].sub.as_mut().expect("bug: seen just now");
+        let i = sub.lane;
+        let lane = &mut self.lanes[i];
+        lane.in_hand -= std::mem::take(&mut sub.in_hand);
+        let shared = lane.members.len() > 1;
+        let drawn = if let Some(why) = sub.gone.take() {
+            self.free(id);
+            Drawn::Ended(why)
+        } else {
+            sub.demand += ask;
+            lane.demand += ask;
+            if let Some(note) = sub.notes.pop_front() {
+                Drawn::Note(note)
+            } else {
+                let mut most = max.min(sub.demand);
+                if shared && most > 0 {
+                    // Half of a fair part: with slow events the last to end is not far behind the first.
+                    most = most.min(lane.queue.len().div_ceil(2 * lane.members.len()));
+                }
+                let n = if most > 0 { lane.queue.take(most, out) } else { 0 };
+                if n > 0 {
+                    sub.demand -= n;
+                    sub.in_hand = n;
+                    lane.demand -= n;
+                    lane.in_hand += n;
+                    self.counts.drawn += n as u64;
+                    Drawn::Events
+                } else if let Some(reason) = self.end_of(i) {
+                    self.detach(id, fx);
+                    self.free(id);
+                    Drawn::Ended(CancelReason::Down(reason))
+                } else {
+                    let sub = self.subs[id.slot as usize].sub.as_mut().expect("bug: seen just now");
+                    match mark {
+                        MarkAs::Not => {}
+                        MarkAs::Events if sub.demand > 0 => {
+                            sub.mark = Mark::Events;
+                            self.lanes[i].hungry.push_back(id.slot);
+                        }
+                        MarkAs::Events | MarkAs::Signals => sub.mark = Mark::Signals,
+                    }
+                    Drawn::Nothing { shared }
+                }
+            }
+        };
+        self.settle(Some(i), fx);
+        drawn
+    }
+
+    /// Reports the last slice handled and asks, without drawing.
+    pub(super) fn report(&mut self, id: SubId, ask: usize, fx: &mut Effects<E>) {
+        let Some(sub) = self.sub(id) else { return };
+        let (lane, in_hand) = (sub.lane, std::mem::take(&mut sub.in_hand));
+        let ask = if sub.gone.is_none() { ask } else { 0 };
+        sub.demand += ask;
+        self.lanes[lane].in_hand -= in_hand;
+        self.lanes[lane].demand += ask;
+        self.settle(Some(lane), fx);
+    }
+
+    /// Asks on behalf of a consumer, from any thread; false if the subscription has ended.
+    pub(super) fn ask(&mut self, id: SubId, n: usize, fx: &mut Effects<E>) -> bool {
+        let ended = self.ended.is_some();
+        let Some(sub) = self.sub(id).filter(|sub| sub.gone.is_none()) else { return false };
+        let lane = sub.lane;
+        sub.demand += n;
+        if sub.mark == Mark::Signals {
+            sub.mark = Mark::Off; // it comes and marks itself for events
+            fx.wake(&sub.latch.clone());
+        }
+        self.lanes[lane].demand += n;
+        self.settle(Some(lane), fx);
+        !ended
+    }
+
+    /// Takes a consumer's mark off; whoever was woken for it and does not come hands the wake on.
+    pub(super) fn unmarked(&mut self, id: SubId, fx: &mut Effects<E>) {
+        let Some(lane) = self.sub(id).map(|sub| sub.lane) else { return };
+        self.unmark(id.slot);
+        self.settle(Some(lane), fx);
+    }
+
+    fn unmark(&mut self, slot: u32) {
+        let Some(sub) = self.subs.get_mut(slot as usize).and_then(|slot| slot.sub.as_mut()) else { return };
+        let lane = &mut self.lanes[sub.lane];
+        match sub.mark {
+            Mark::Off | Mark::Signals => {}
+            Mark::Events => lane.hungry.retain(|s| *s != slot),
+            Mark::Waking => lane.waking -= 1,
+        }
+        sub.mark = Mark::Off;
+    }
+
+    /// What a failed consumer had drawn and not taken goes back to the head of its lane; `lost` were in its hand.
+    pub(super) fn give_back(&mut self, id: SubId, rest: Vec<E>, weights: &[usize], lost: usize, fx: &mut Effects<E>) {
+        let Some(sub) = self.sub(id) else {
+            self.counts.lost += (lost + rest.len()) as u64;
+            fx.trash.extend(rest);
+            return;
+        };
+        let lane = sub.lane;
+        let in_hand = std::mem::take(&mut sub.in_hand);
+        self.lanes[lane].in_hand -= in_hand;
+        self.counts.lost += lost as u64;
+        self.counts.drawn -= rest.len() as u64;
+        self.lanes[lane].queue.give_back(rest, weights);
+        self.settle(Some(lane), fx);
+    }
+
+    // ---- the producer's side
+
+    /// Puts one event into its lane.
+    #[inline]
+    pub(super) fn put(&mut self, event: E, weight: usize, lane: Option<usize>) {
+        self.counts.emitted += 1;
+        match lane {
+            Some(lane) => {
+                let slice = self.lanes[lane].slice;
+                self.lanes[lane].queue.push(event, weight, slice);
+            }
+            None => self.held.push(event, weight),
+        }
+    }
+
+    /// Puts a chunk into one lane, or before all of them, and discards what is beyond the bound.
+    pub(super) fn put_chunk(&mut self, chunk: &mut Vec<E>, lane: Option<usize>, fx: &mut Effects<E>) {
+        let n = chunk.len();
+        self.counts.emitted += n as u64;
+        self.told = self.told.saturating_sub(n);
+        match lane {
+            Some(i) => {
+                let lane = &mut self.lanes[i];
+                lane.queue.append(chunk, lane.slice);
+                let buffered = lane.queue.len().saturating_sub(lane.demand);
+                // Never more than what came: what a cancel set free stays.
+                let over = buffered.saturating_sub(self.bound).min(n);
+                if over > 0 {
+                    let at = match self.keep {
+                        BufferKeep::Last => lane.demand,
+                        BufferKeep::First => lane.queue.len() - over,
+                    };
+                    lane.queue.cut(at, over, &mut fx.trash);
+                    self.counts.discarded += over as u64;
+                    fx.discarded += over;
+                }
+            }
+            None => {
+                for event in chunk.drain(..) {
+                    self.held.push(event, 1);
+                }
+            }
+        }
+    }
+
+    /// Counts events that a router or a filter dropped before they came here.
+    pub(super) fn put_nowhere(&mut self, n: usize, fx: &mut Effects<E>) {
+        self.told = self.told.saturating_sub(n);
+        self.counts.emitted += n as u64;
+        self.counts.discarded += n as u64;
+        fx.discarded += n;
+    }
+
+    pub(super) fn notify(&mut self, note: &Note) {
+        if self.way == Way::Placed && !self.held.events.is_empty() {
+            if self.held.marks.len() >= MOST_NOTES {
+                self.held.marks.pop_front();
+                self.counts.notes_dropped += 1;
+            }
+            let at = self.held.taken + self.held.events.len() as u64;
+            self.held.marks.push_back((at, note.clone()));
+        } else {
+            self.note_to_lanes(note);
+        }
+    }
+
+    fn note_to_lanes(&mut self, note: &Note) {
+        for lane in &mut self.lanes {
+            if self.way == Way::Placed && lane.members.is_empty() {
+                continue; // not a lane at present
+            }
+            if !lane.queue.mark(note.clone()) {
+                self.counts.notes_dropped += 1;
+            }
+        }
+    }
+
+    /// What the producer is told: takes what was granted, and marks it idle, if it says so and nothing is wanted.
+    pub(super) fn tell(&mut self, idle: bool) -> Told {
+        let granted = std::mem::take(&mut self.granted);
+        let nothing = match self.side {
+            Side::Grants => granted == 0,
+            Side::Gate => self.wanted == 0,
+            Side::Port => false,
+        };
+        self.idle = idle && nothing;
+        Told {
+            granted,
+            wanted: self.wanted,
+            slice: self.slice,
+            abandoned: self.known && self.consumers == 0,
+            fault: self.fault.clone(),
+            news: self.news.as_mut().map(std::mem::take).unwrap_or_default(),
+        }
+    }
+
+    /// Nothing more comes. Lanes are drawn on; consumers hear of it when theirs is empty. Gives back what nobody is
+    /// there to draw.
+    pub(super) fn end(&mut self, reason: ExitReason, fx: &mut Effects<E>) -> Vec<E> {
+        if self.ended.is_none() {
+            self.ended = Some(reason);
+        }
+        self.hold = 0;
+        let mut left = Vec::new();
+        if self.fault.is_some() {
+            left.extend(self.empty_held()); // a dispatcher that failed places nothing any more
+        }
+        if self.consumers == 0 {
+            self.empty(&mut left);
+        }
+        self.settle(None, fx);
+        left
+    }
+
+    /// Takes everything out that stands anywhere.
+    pub(super) fn empty(&mut self, left: &mut Vec<E>) {
+        left.extend(self.empty_held());
+        for lane in &mut self.lanes {
+            lane.queue.clear(left);
+        }
+    }
+
+    fn empty_held(&mut self) -> impl Iterator<Item = E> + use<E> {
+        self.held.weight = 0;
+        self.held.marks.clear();
+        std::mem::take(&mut self.held.events).into_iter().map(|(event, _)| event)
+    }
+
+    /// A dispatcher failed: nothing is placed any more, and the producer hears of it.
+    pub(super) fn fail(&mut self, reason: ExitReason, fx: &mut Effects<E>) {
+        if self.fault.is_none() {
+            self.fault = Some(reason);
+            fx.owner = true;
+        }
+    }
+
+    // ---- settle
+
+    /// Ends every critical section: puts events where they can go and decides who is woken. `lane` is the only lane
+    /// that changed, if it is known.
+    #[inline]
+    pub(super) fn settle(&mut self, lane: Option<usize>, fx: &mut Effects<E>) {
+        match lane {
+            Some(lane) if self.way != Way::Placed => {
+                if self.intake.is_some() {
+                    self.admit(lane, fx);
+                }
+                self.look(lane);
+                self.rouse(lane, fx);
+            }
+            _ => self.settle_all(fx),
+        }
+        if self.side != Side::Port {
+            self.grant(fx);
+        } else {
+            self.check_drained(fx);
+        }
+    }
+
+    fn settle_all(&mut self, fx: &mut Effects<E>) {
+        if self.way == Way::Placed {
+            for i in 0..self.lanes.len() {
+                self.look(i);
+            }
+            loop {
+                self.admit_before(fx);
+                if !self.place_some(fx) {
+                    break;
+                }
+            }
+            if self.side != Side::Port && self.held.events.len() > self.bound {
+                let over = self.held.events.len() - self.bound;
+                self.counts.discarded += over as u64;
+                fx.discarded += over;
+                for _ in 0..over {
+                    let out = match self.keep {
+                        BufferKeep::Last => self.held.pop(),
+                        BufferKeep::First => self.held.events.pop_back(),
+                    };
+                    fx.trash.extend(out.map(|(event, _)| event));
+                }
+            }
+        }
+        for i in 0..self.lanes.len() {
+            if self.intake.is_some() {
+                self.admit(i, fx);
+            }
+            self.look(i);
+            self.rouse(i, fx);
+        }
+    }
+
+    /// Moves events from before the lanes into them, as far as the dispatcher says; true if any moved.
+    fn place_some(&mut self, fx: &mut Effects<E>) -> bool {
+        let mut moved = false;
+        loop {
+            while let Some(note) = self.held.note() {
+                self.note_to_lanes(&note);
+            }
+            if self.hold > 0 || self.fault.is_some() {
+                return moved;
+            }
+            let Some((event, weight)) = self.held.events.front() else { return moved };
+            let weight = *weight;
+            self.targets.clear();
+            let (dispatcher, view, targets) = (&mut self.dispatcher, &self.view, &mut self.targets);
+            let (placed, copies) = match guarded(|| {
+                dispatcher.place(event, &LaneView(view), targets)?;
+                // All copies first: a `Clone` that panics has delivered nothing.
+                let wanted = if targets.hold { 0 } else { targets.lanes.len().saturating_sub(1) };
+                (0..wanted).map(|_| dispatcher.duplicate(event)).collect::<Option<Vec<E>>>().ok_or_else(|| {
+                    anyhow::anyhow!("a dispatcher named several lanes for an event that it does not duplicate")
+                })
+            }) {
+                Ok(Ok(copies)) => (Ok(()), copies),
+                Ok(Err(cause)) => (Err(ExitReason::error(cause)), Vec::new()),
+                Err(message) => (Err(ExitReason::Panic(message)), Vec::new()),
+            };
+            if let Err(reason) = placed {
+                fx.trash.extend(copies);
+                self.fail(reason, fx);
+                return moved;
+            }
+            if self.targets.hold {
+                return moved;
+            }
+            let (event, _) = self.held.pop().expect("bug: seen just now");
+            moved = true;
+            let lanes = std::mem::take(&mut self.targets.lanes);
+            match lanes.split_last() {
+                // Nobody's: what it was asked for by is unmet again, so another is asked for by itself.
+                None => fx.trash.push(event),
+                Some((last, others)) => {
+                    for (lane, copy) in others.iter().zip(copies) {
+                        self.place_in(lane.index(), copy, weight);
+                    }
+                    self.place_in(last.index(), event, weight);
+                }
+            }
+            self.targets.lanes = lanes;
+        }
+    }
+
+    fn place_in(&mut self, lane: usize, event: E, weight: usize) {
+        self.grow(lane);
+        let slice = self.lanes[lane].slice;
+        self.lanes[lane].queue.push(event, weight, slice);
+        self.look(lane);
+    }
+
+    /// Wakes as many as there are events for, and whom a notification or an end concerns.
+    #[inline]
+    fn rouse(&mut self, i: usize, fx: &mut Effects<E>) {
+        let mut signal = self.ended.is_some();
+        let lane = &mut self.lanes[i];
+        while let Some(note) = lane.queue.note() {
+            signal = true;
+            self.counts.notes_dropped += u64::from(lane.members.is_empty());
+            for slot in &lane.members {
+                let Some(sub) = &mut self.subs[*slot as usize].sub else { continue };
+                if sub.notes.len() >= MOST_NOTES {
+                    sub.notes.pop_front();
+                    self.counts.notes_dropped += 1;
+                }
+                sub.notes.push_back(note.clone());
+            }
+        }
+        let standing = lane.queue.head_len();
+        while lane.waking < standing {
+            let Some(slot) = lane.hungry.pop_front() else { break };
+            lane.waking += 1;
+            if let Some(sub) = &mut self.subs[slot as usize].sub {
+                sub.mark = Mark::Waking;
+                fx.wake(&sub.latch);
+            }
+        }
+        if signal {
+            self.signal(i, fx);
+        }
+    }
+
+    #[cold]
+    fn signal(&mut self, i: usize, fx: &mut Effects<E>) {
+        let end = self.end_of(i).is_some();
+        for m in 0..self.lanes[i].members.len() {
+            let slot = self.lanes[i].members[m];
+            let Some(sub) = &mut self.subs[slot as usize].sub else { continue };
+            if (end || !sub.notes.is_empty()) && matches!(sub.mark, Mark::Events | Mark::Signals) {
+                fx.wake(&sub.latch);
+                self.unmark(slot);
+            }
+        }
+    }
+
+    /// Why the lane ends, if nothing more can come out of it. With `Done`, slices in hand might still come back.
+    fn end_of(&self, i: usize) -> Option<ExitReason> {
+        let reason = self.ended.as_ref()?;
+        let lane = &self.lanes[i];
+        let empty = lane.queue.len() == 0 && self.held.events.is_empty();
+        let done = matches!(reason, ExitReason::Done);
+        (empty && (lane.in_hand == 0 || !done)).then(|| reason.clone())
+    }
+
+    fn compute_wanted(&mut self, fx: &mut Effects<E>) -> usize {
+        if self.hold > 0 || self.ended.is_some() || self.fault.is_some() || self.consumers == 0 {
+            return 0;
+        }
+        match guarded(|| self.dispatcher.wanted(self.held.events.len(), &LaneView(&self.view))) {
+            Ok(wanted) => wanted,
+            Err(message) => {
+                self.fail(ExitReason::Panic(message), fx);
+                0
+            }
+        }
+    }
+
+    #[inline]
+    fn grant(&mut self, fx: &mut Effects<E>) {
+        self.wanted = self.compute_wanted(fx);
+        let open = match self.side {
+            Side::Grants => {
+                let more = self.wanted.saturating_sub(self.told);
+                self.granted += more;
+                self.told += more;
+                self.granted > 0
+            }
+            Side::Gate => self.wanted > 0,
+            Side::Port => false,
+        };
+        if open && self.idle {
+            self.idle = false;
+            fx.owner = true;
+        }
+    }
+
+    // ---- figures
+
+    pub(super) fn standing(&self) -> usize {
+        self.held.events.len() + self.lanes.iter().map(|lane| lane.queue.len()).sum::<usize>()
+    }
+    pub(super) fn demand(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.demand).sum()
+    }
+    pub(super) fn consumers(&self) -> impl Iterator<Item = (u64, &Name)> {
+        self.subs.iter().filter_map(|slot| slot.sub.as_ref()).filter(|sub| sub.gone.is_none()).map(|s| (s.consumer, &s.name))
+    }
+}

@@ -1,0 +1,148 @@
+//! What a consumer says when it subscribes.
+
+use crate::error::BadOption;
+use crate::sync::Arc;
+use std::fmt;
+
+/// What happens to a consumer when a producer of it fails or cancels. A producer that is done is neither: it ends its
+/// subscriptions only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cancel {
+    /// The consumer ends too, with the producer's reason, or with one that says the subscription was lost. The default.
+    #[default]
+    Permanent,
+    /// The consumer ends too, unless the producer was stopped with `Normal` or `Shutdown`.
+    Transient,
+    /// The consumer lives on.
+    Temporary,
+}
+
+/// Options of one subscription, GenStage's: at most `max_demand` events are asked for and not yet handled, and more are
+/// asked for when `min_demand` or fewer are left.
+///
+/// Defaults to 1000/500, permanent, automatic demand, because those suit events that take up to some tens of
+/// microseconds each. Take small numbers (2/1, 1/0) where an event takes milliseconds: what one consumer has asked for
+/// and is handling, no other can take.
+///
+/// ```
+/// use drawgate::{Subscribe, stage::Cancel};
+/// let options = Subscribe::<u32>::new().max_demand(10).min_demand(5).cancel(Cancel::Transient);
+/// assert!(format!("{options:?}").contains("max_demand: 10"));
+/// ```
+#[must_use]
+pub struct Subscribe<E> {
+    max: usize,
+    min: Option<usize>,
+    pub(crate) cancel: Cancel,
+    pub(crate) manual: bool,
+    partition: Option<Result<usize, &'static str>>,
+    selector: Option<Arc<dyn Fn(&E) -> bool + Send + Sync>>,
+}
+
+impl<E> Clone for Subscribe<E> {
+    fn clone(&self) -> Self {
+        Self { selector: self.selector.clone(), ..*self }
+    }
+}
+
+impl<E> fmt::Debug for Subscribe<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscribe")
+            .field("max_demand", &self.max)
+            .field("min_demand", &self.min_demand_or_default())
+            .field("cancel", &self.cancel)
+            .field("manual", &self.manual)
+            .field("partition", &self.partition)
+            .field("selector", &self.selector.is_some())
+            .finish()
+    }
+}
+
+impl<E> Default for Subscribe<E> {
+    fn default() -> Self {
+        Self { max: 1000, min: None, cancel: Cancel::Permanent, manual: false, partition: None, selector: None }
+    }
+}
+
+impl<E> Subscribe<E> {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// At most this many events are asked for and not yet handled. At least 1. Defaults to 1000, as GenStage's.
+    pub fn max_demand(mut self, n: usize) -> Self {
+        self.max = n;
+        self
+    }
+
+    /// More is asked for when this many or fewer are left; the consumer's slices are `max_demand - min_demand` long.
+    /// Must be below `max_demand`. Defaults to half of it.
+    pub fn min_demand(mut self, n: usize) -> Self {
+        self.min = Some(n);
+        self
+    }
+
+    /// What happens when the producer fails or cancels. Defaults to [`Cancel::Permanent`].
+    pub fn cancel(mut self, mode: Cancel) -> Self {
+        self.cancel = mode;
+        self
+    }
+
+    /// The number of the partition to draw, of a numbered [`PartitionDispatcher`](crate::dispatch::PartitionDispatcher).
+    pub fn partition(mut self, index: usize) -> Self {
+        self.partition = Some(Ok(index));
+        self
+    }
+
+    /// The name of the partition to draw, of a named [`PartitionDispatcher`](crate::dispatch::PartitionDispatcher).
+    pub fn partition_named(mut self, name: &'static str) -> Self {
+        self.partition = Some(Err(name));
+        self
+    }
+
+    /// Only these events, of a [`BroadcastDispatcher`](crate::dispatch::BroadcastDispatcher); other dispatchers ignore it.
+    /// Runs on whatever thread dispatches, under the outlet's lock: keep it short. If it panics, the producer fails.
+    pub fn selector(mut self, keep: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
+        self.selector = Some(Arc::new(keep));
+        self
+    }
+
+    /// Nothing is asked for by itself: the consumer asks with `Context::ask` or `Subscription::ask`.
+    pub fn manual(mut self) -> Self {
+        self.manual = true;
+        self
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+    pub(crate) fn min_demand_or_default(&self) -> usize {
+        self.min.unwrap_or(self.max / 2)
+    }
+    /// How long the consumer's slices are.
+    pub(crate) fn slice(&self) -> usize {
+        match self.manual {
+            true => self.max,
+            false => self.max - self.min_demand_or_default(),
+        }
+    }
+    pub(crate) fn get_partition(&self) -> Option<Result<usize, &'static str>> {
+        self.partition
+    }
+    pub(crate) fn get_selector(&self) -> Option<Arc<dyn Fn(&E) -> bool + Send + Sync>> {
+        self.selector.clone()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BadOption> {
+        if self.max == 0 {
+            return Err(BadOption::new("max_demand", "at least 1", 0));
+        }
+        match self.min {
+            Some(min) if min >= self.max => {
+                Err(BadOption::new("min_demand", format!("below max_demand, which is {}", self.max), min))
+            }
+            _ => Ok(()),
+        }
+    }
+}

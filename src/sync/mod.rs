@@ -1,0 +1,38 @@
+//! The one shim between this crate and the machine: the only folder that names parking_lot, crossbeam, `std::thread`,
+//! `Instant::now` or loom.
+//!
+//! Everything that waits, waits here or through what is here: [`Latch`] is the waiting place of every thread of the
+//! crate, [`Clock`] its time, [`Mutex`] its locks, with their ranks. Under the crate's own cfg `drawgate_loom` (tests
+//! only) the same names are loom's, so that models run the library's code itself.
+
+mod clock;
+mod isolate;
+mod latch;
+mod lock;
+pub(crate) mod thread;
+
+pub(crate) use clock::{Clock, Deadline, ManualTime};
+pub(crate) use isolate::{guarded, isolate};
+pub use latch::Wait;
+pub(crate) use latch::{Awake, AwakeGuard, Latch, Patience};
+pub(crate) use lock::{Condvar, Mutex, MutexGuard, Rank, RwLock};
+
+/// Channels that users see and replies that are waited for with a limit. Never used in code that loom models.
+pub(crate) mod chan {
+    pub(crate) use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+}
+
+pub(crate) use crossbeam_utils::CachePadded;
+/// Always std's: loom's cannot become `Arc<dyn Trait>`, and no count is part of a protocol here.
+pub(crate) use std::sync::{Arc, Weak};
+
+/// Atomics, std's or loom's.
+pub(crate) mod atomic {
+    #[cfg(all(test, drawgate_loom))]
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use std::sync::atomic::Ordering;
+    #[cfg(not(all(test, drawgate_loom)))]
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    /// A figure that nothing is decided by; std's also under loom, where each access would only multiply executions.
+    pub(crate) type Figure = std::sync::atomic::AtomicU64;
+}
