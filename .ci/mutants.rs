@@ -3,6 +3,23 @@
 //! A mutant that does not fit the source, does not compile, hangs, or whose test is missing or fails without it is an
 //! error of its own, never taken for red. Works on a copy of the tree, so that the checkout is not touched; builds one
 //! mutant while others run. Needs nothing but the toolchain: `.ci/run mutants` compiles this file with rustc.
+//!
+//! The list is made of blocks of keys, a line each; a comment is a line that begins with `#`.
+//!
+//! | key               | what it says                                                                               |
+//! |-------------------|--------------------------------------------------------------------------------------------|
+//! | `mutant NAME`     | begins a block; lower-case letters, digits, hyphens                                        |
+//! | `breaks F3 F6`    | which promises of docs/design.md it breaks                                                 |
+//! | `file PATH`       | where the lines below are                                                                  |
+//! | `inside TEXT`     | look only between this line and the `}` that closes it, at the same depth                  |
+//! | `line TEXT`       | the line to break, whole but for the white space around it; must be there exactly once     |
+//! | `with TEXT`       | what replaces it, repeated for several lines; empty or left out, the line is deleted       |
+//! | `kind loom`       | what holds the tests: `loom` unless told, `lib` for unit tests, else a binary of `tests/`  |
+//! | `preemptions 2`   | how many loom may use; 2 unless told                                                       |
+//! | `says TEXT`       | what a red test must have printed, where red for another reason would prove nothing        |
+//! | `red TEST`        | a test that must fail, by its full path; repeated for several                              |
+//!
+//! `line` and `with` may be repeated, to swap two steps; `file` and `inside` hold until the next one or the next block.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -55,7 +72,7 @@ fn work() -> Result<bool> {
 }
 
 struct Options {
-    out: PathBuf,
+    target: PathBuf,
     help: bool,
     check: bool,
     timeout: Duration,
@@ -63,10 +80,11 @@ struct Options {
 }
 
 impl Options {
-    /// The first argument is the directory to work in, given by `.ci/run`.
+    /// The first argument is cargo's target directory, given by `.ci/run`.
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let out = PathBuf::from(args.next().ok_or(USAGE)?);
-        let mut options = Self { out, help: false, check: false, timeout: Duration::from_secs(120), words: Vec::new() };
+        let target = PathBuf::from(args.next().ok_or(USAGE)?);
+        let mut options =
+            Self { target, help: false, check: false, timeout: Duration::from_secs(120), words: Vec::new() };
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--help" => options.help = true,
@@ -262,8 +280,8 @@ fn indent(line: &str) -> &str {
 struct Bench {
     /// The copy of the checkout that is broken.
     tree: PathBuf,
-    /// cargo's target directories, kept from run to run.
-    build: PathBuf,
+    /// cargo's target directory: the same as the checkout's, so that dependencies are built once.
+    target: PathBuf,
     /// Test binaries that wait to be run.
     bin: PathBuf,
     /// What cargo and the tests printed, a file each.
@@ -292,9 +310,9 @@ enum End {
 
 impl Bench {
     fn new(options: &Options) -> Result<Self> {
-        fs::create_dir_all(&options.out).map_err(|e| format!("{}: {e}", options.out.display()))?;
-        let out = options.out.canonicalize().map_err(|e| format!("{}: {e}", options.out.display()))?;
-        let [tree, build, bin, log] = ["tree", "build", "bin", "log"].map(|name| out.join(name));
+        let target = &options.target;
+        let target = target.canonicalize().map_err(|e| format!("{}: {e}", target.display()))?;
+        let [tree, bin, log] = ["tree", "bin", "log"].map(|name| target.join("mutants").join(name));
         for dir in [&tree, &bin, &log] {
             match fs::remove_dir_all(dir) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(format!("{}: {e}", dir.display())),
@@ -302,7 +320,10 @@ impl Bench {
             }
         }
         copy_checkout(&tree)?;
-        Ok(Self { tree, build, bin, log, timeout: options.timeout })
+        // A lint that a breakage offends is not what should stop it.
+        let manifest = tree.join("Cargo.toml");
+        write(&manifest, &read(&manifest)?.replace("\"deny\"", "\"warn\""))?;
+        Ok(Self { tree, target, bin, log, timeout: options.timeout })
     }
 
     fn try_all(&self, mutants: &[Mutant], broken: &[Broken]) -> Result<bool> {
@@ -314,7 +335,9 @@ impl Bench {
         println!("{:<w0$}  {:<w1$}  result  seconds  why", "mutant", "test", w0 = widths.0, w1 = widths.1);
         let tell = |job: &Job<'_>, end: &End, seconds: f64| {
             let (result, why) = match end {
-                End::Red(why) => ("red", why.as_str()),
+                End::Red(why) if job.mutant.is_some() => ("red", why.as_str()),
+                End::Red(why) => ("RED", why.as_str()),
+                End::Green if job.mutant.is_some() => ("GREEN", ""),
                 End::Green => ("green", ""),
                 End::Void(why) => ("ERROR", why.as_str()),
             };
@@ -343,24 +366,31 @@ impl Bench {
         // Broken, each must be red.
         let ends = self.on_workers(tell, |run| {
             for (mutant, files) in mutants.iter().zip(broken) {
-                let is_sound =
-                    |test: &&String| sound.contains(&(&*binaries[&mutant.kind], mutant.preemptions, test.as_str()));
-                let tests: Vec<&String> = mutant.red.iter().filter(is_sound).collect();
+                let (tests, unsound): (Vec<&String>, Vec<&String>) = mutant
+                    .red
+                    .iter()
+                    .partition(|test| sound.contains(&(&*binaries[&mutant.kind], mutant.preemptions, test.as_str())));
+                let void = |test, why: String| {
+                    tell(&self.job(Some(mutant), test, mutant.preemptions, Path::new("")), &End::Void(why), 0.0);
+                };
+                errors += unsound.len();
+                unsound.iter().for_each(|test| void(test, "is not green unbroken".into()));
                 if tests.is_empty() {
-                    continue; // told above
+                    continue;
                 }
                 match self.broken_binary(mutant, files) {
                     Ok(binary) => {
                         tests.iter().for_each(|t| run(self.job(Some(mutant), t, mutant.preemptions, &binary)))
                     }
                     Err(why) => {
-                        let job = self.job(Some(mutant), tests[0], mutant.preemptions, Path::new(""));
-                        tell(&job, &End::Void(why), 0.0);
                         errors += 1;
+                        void(tests[0], why);
                     }
                 }
             }
         });
+        // Only what was printed is worth keeping.
+        let _ = fs::remove_dir_all(&self.bin);
         let red = ends.iter().filter(|(_, end)| matches!(end, End::Red(_))).count();
         let green = ends.iter().filter(|(_, end)| *end == End::Green).count();
         errors += ends.len() - red - green;
@@ -375,7 +405,7 @@ impl Bench {
 
     fn job<'a>(&self, mutant: Option<&'a Mutant>, test: &'a str, preemptions: u32, binary: &Path) -> Job<'a> {
         let name = mutant.map_or("unbroken", |m| &m.name);
-        let log = self.log.join(format!("{name} {} {preemptions}", test.replace("::", ".")));
+        let log = self.log.join(format!("{name}.{}.{preemptions}", test.replace("::", ".")));
         Job { mutant, test, preemptions, binary: binary.to_owned(), log }
     }
 
@@ -437,26 +467,25 @@ impl Bench {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&self.tree).stdin(Stdio::null());
         cargo.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
-        // A lint that the breakage offends is not what should stop it.
-        let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " --cap-lints warn";
-        match kind {
+        let (suffix, target) = match kind {
             Kind::Loom => {
-                flags += " --cfg drawgate_loom";
-                cargo.args(["--lib", "--profile", "loom", "--target-dir"]).arg(self.build.join("loom"))
+                let flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " --cfg drawgate_loom";
+                cargo.args(["--lib", "--profile", "loom"]).env("RUSTFLAGS", flags);
+                ("loom", self.target.join("loom"))
             }
-            Kind::Lib => cargo.args(["--lib", "--all-features", "--target-dir"]).arg(self.build.join("plain")),
+            Kind::Lib => {
+                cargo.args(["--lib", "--all-features"]);
+                ("lib", self.target.clone())
+            }
             Kind::Binary(name) => {
-                cargo.args(["--test", name, "--all-features", "--target-dir"]).arg(self.build.join("plain"))
+                cargo.args(["--all-features", "--test", name]);
+                (name.as_str(), self.target.clone())
             }
         };
-        let output = cargo.env("RUSTFLAGS", flags).output().map_err(|e| format!("cargo did not start: {e}"))?;
+        cargo.arg("--target-dir").arg(target);
+        let output = cargo.output().map_err(|e| format!("cargo did not start: {e}"))?;
         let messages = String::from_utf8_lossy(&output.stderr);
-        let suffix = match kind {
-            Kind::Loom => "loom",
-            Kind::Lib => "lib",
-            Kind::Binary(name) => name,
-        };
-        let log = self.log.join(format!("{name} build {suffix}"));
+        let log = self.log.join(format!("{name}.build.{suffix}"));
         write(&log, &messages)?;
         if !output.status.success() {
             let first = messages.lines().find(|line| line.starts_with("error")).unwrap_or("cargo failed");

@@ -276,7 +276,9 @@ impl fmt::Display for SubscribeError {
             Self::BadOption(cause) => fmt::Display::fmt(cause, f),
             Self::NoProducer { name } => write!(f, "nothing is named {name:?}"),
             Self::WrongType { name, wanted } => write!(f, "{name:?} does not emit `{wanted}`"),
-            Self::Twice { producer } => write!(f, "already subscribed to {producer:?}, whose dispatcher takes a consumer once"),
+            Self::Twice { producer } => {
+                write!(f, "already subscribed to {producer:?}, whose dispatcher takes a consumer once")
+            }
             Self::PartitionTaken { partition, holder } => write!(f, "partition {partition} is taken by {holder:?}"),
             Self::Ended { stage, reason: Some(reason) } => write!(f, "stage {stage:?} has ended: {reason}"),
             Self::Ended { stage, reason: None } => write!(f, "stage {stage:?} has ended"),

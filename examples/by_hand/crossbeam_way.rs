@@ -55,9 +55,10 @@ fn for_each_file<A: Send>(
         let workers: Vec<_> = (0..options.jobs.get()).map(worker).collect();
         drop(rx); // so that sending fails, and does not wait for ever, should all workers have panicked
         for path in walk(options.paths.clone()) {
-            match path {
-                Ok(path) if tx.send(path).is_err() => break,
-                Ok(_) => {}
+            let sent = path.map(|path| tx.send(path));
+            match sent {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => break,
                 Err(e) => failures.tell(&e),
             }
         }

@@ -1,8 +1,11 @@
 //! The core of `census`: a walker, counters, one that merges; then the same shape again, to find equal files.
 
-use crate::{interrupt::Interrupt, progress::Progress};
 use crate::shared::{copies, count::count, failure::Failures, options::Options, stock::Stock, walk::walk};
-use drawgate::{Runnable, flow::Watch};
+use crate::{interrupt::Interrupt, progress::Progress};
+use drawgate::{
+    Runnable,
+    flow::{Parallel, Watch},
+};
 
 /// What a census is taken with.
 pub(crate) struct Census {
@@ -27,12 +30,13 @@ impl Census {
         Ok((stock, equal))
     }
 
+    /// Counts what is in each file, and adds it up.
     fn count(&self) -> Runnable<Stock> {
         let (failures, progress) = (self.failures.clone(), self.progress.counting());
         let read = progress.clone();
         drawgate::from_iter(walk(self.options.paths.clone()))
             .name("walk") // a thread that lists files, as fast as they are wanted
-            .parallel_map_unordered(self.options.jobs.get(), move |path| count(path?, |n| read.bytes(n)))
+            .parallel_map_unordered_with(self.readers(), move |path| count(path?, |n| read.bytes(n)))
             .name("count") // as many as `--jobs` that read them, a piece at a time
             .divert_errors(move |e| failures.tell(&e))
             .inspect(move |_| progress.file())
@@ -40,12 +44,13 @@ impl Census {
             .name("merge") // and one that adds up
     }
 
+    /// Hashes the files of one round: those that share their size.
     fn compare(&self, round: copies::Round) -> Runnable<Vec<copies::Print>> {
         let (failures, progress) = (self.failures.clone(), self.progress.comparing(round.files));
         let read = progress.clone();
         drawgate::from_iter(walk(self.options.paths.clone()))
             .name("walk")
-            .parallel_map_unordered(self.options.jobs.get(), move |path| round.print(path?, |n| read.bytes(n)))
+            .parallel_map_unordered_with(self.readers(), move |path| round.print(path?, |n| read.bytes(n)))
             .name("hash")
             .divert_errors(move |e| failures.tell(&e))
             .flat_map(|print| print) // `None` for a file that no other equals in size
@@ -54,8 +59,14 @@ impl Census {
             .name("collect")
     }
 
+    /// Most files take only some ten microseconds, hence more in flight for each thread than the default of four.
+    fn readers(&self) -> Parallel {
+        let threads = self.options.jobs.get();
+        Parallel::new(threads).in_flight(128 * threads)
+    }
+
     /// Runs a flow to its end, open to Ctrl-C meanwhile and to a look at its stages afterwards.
-    fn run<A>(&mut self, what: &'static str, flow: Runnable<A>) -> anyhow::Result<A> {
+    fn run<A: Send + 'static>(&mut self, what: &'static str, flow: Runnable<A>) -> anyhow::Result<A> {
         let graph = flow.spawn()?;
         self.interrupt.stops(graph.stopper());
         self.stages.push((what, graph.watch()));

@@ -1,6 +1,8 @@
 //! The progress bar: files, bytes and rate, on stderr, and only if that is a terminal.
 
-use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
+use indicatif::{
+    HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle,
+};
 use std::{
     io::{self, Write as _},
     sync::{
@@ -22,12 +24,12 @@ impl Progress {
 
     /// While the number of files is not known yet.
     pub(crate) fn counting(&self) -> Bar {
-        self.bar(ProgressBar::no_length(), "{spinner} counting   {pos} files   {read}")
+        self.bar(ProgressBar::no_length(), "{spinner} counting  {pos} files  {read}")
     }
 
     /// While `files` files are compared.
     pub(crate) fn comparing(&self, files: u64) -> Bar {
-        self.bar(ProgressBar::new(files), "{spinner} comparing  [{bar:30}] {pos}/{len} files   {read}")
+        self.bar(ProgressBar::new(files), "{spinner} comparing  {wide_bar}  {pos}/{len} files  {read}")
     }
 
     /// Prints a line of its own to stderr, not across a bar.
@@ -46,9 +48,10 @@ impl Progress {
         let style = style.with_key("read", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let bytes = read.load(Relaxed); // a figure to look at: it publishes nothing
             let rate = bytes as f64 / state.elapsed().as_secs_f64().max(0.001);
-            let _ = write!(out, "{}   {}/s", HumanBytes(bytes), HumanBytes(rate as u64));
+            let _ = write!(out, "{}  {}/s", HumanBytes(bytes), HumanBytes(rate as u64));
         });
         let bar = self.0.add(bar.with_style(style).with_finish(ProgressFinish::AndClear));
+        bar.tick(); // seen at once, however short the rest
         bar.enable_steady_tick(Duration::from_millis(100));
         Bar(Some((bar, bytes)))
     }

@@ -8,13 +8,13 @@ use super::mail::Mailbox;
 use super::outlet::{Outlet, OwnSide};
 use super::state::{Drawn, MarkAs, Told};
 use super::{Cancel, Note, Subscribe};
-use crate::error::{CancelReason, SubscribeError};
-use crate::sync::{Arc, Clock, Deadline, Patience};
 use crate::Name;
+use crate::error::{CancelReason, SubscribeError};
+use crate::sync::{Arc, Clock, Deadline, Latch, Patience};
 use std::time::Duration;
 
 /// One subscription, as its consumer keeps it.
-pub(crate) struct Link<E> {
+pub(crate) struct Link<E: Send + 'static> {
     pub(crate) outlet: Arc<Outlet<E>>,
     pub(crate) sub: SubId,
     pub(crate) cancel: Cancel,
@@ -27,6 +27,8 @@ pub(crate) struct Link<E> {
     /// To be asked with the next operation.
     ask: usize,
     marked: Marked,
+    /// The outlet knows it no more.
+    ended: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,16 +40,16 @@ enum Marked {
 
 impl<E: Send + 'static> Link<E> {
     /// Subscribes, and asks for the first events.
-    pub(crate) fn new<M>(
+    pub(crate) fn new(
         outlet: Arc<Outlet<E>>,
         options: &Subscribe<E>,
-        mail: &Mailbox<M>,
+        latch: &Arc<Latch>,
         name: &Name,
         consumer: u64,
     ) -> Result<Self, SubscribeError> {
-        let sub = outlet.subscribe(options, mail.latch(), name, consumer)?;
+        let sub = outlet.subscribe(options, latch, name, consumer)?;
         let max = options.max();
-        let ask = if options.manual { 0 } else { max };
+        let ask = if options.manual { options.first } else { max };
         Ok(Self {
             outlet,
             sub,
@@ -59,7 +61,13 @@ impl<E: Send + 'static> Link<E> {
             in_flight: ask,
             ask,
             marked: Marked::No,
+            ended: false,
         })
+    }
+
+    fn leave(mut self, failed: bool, why: CancelReason) {
+        self.ended = true;
+        self.outlet.leave(self.sub, failed, why);
     }
 
     /// `n` events were handled: asks for more once few are in flight, as GenStage does.
@@ -72,13 +80,22 @@ impl<E: Send + 'static> Link<E> {
     }
 }
 
+impl<E: Send + 'static> Drop for Link<E> {
+    /// A link that never reached its consumer, because that had ended.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.outlet.leave(self.sub, false, CancelReason::Cancelled);
+        }
+    }
+}
+
 /// What the thread of a stage does next.
 pub(crate) enum Round {
     /// There is mail.
     Mail,
     /// Events of this link are in the buffer.
     Slice(usize),
-    Note(usize, Note),
+    Note(Note),
     Ended(usize, CancelReason),
     /// The stage's own outlet has something to say.
     Told(Told),
@@ -94,18 +111,24 @@ pub(crate) struct Waited {
 }
 
 /// See the module's page.
-pub(crate) struct Inbox<E, M> {
+pub(crate) struct Inbox<E: Send + 'static, M> {
     pub(crate) mail: Arc<Mailbox<M>>,
     pub(crate) links: Vec<Link<E>>,
     /// The slice that was drawn.
     pub(crate) buffer: Vec<E>,
     /// Drawn last, and not yet reported handled.
     last: Option<usize>,
+    /// What the stage's own outlet told when mail came first.
+    kept: Option<Told>,
     pub(crate) clock: Clock,
     pub(crate) patience: Patience,
     pub(crate) waited: Waited,
     /// Whether the stage wants to hear that all its consumers have left.
     pub(crate) ends_abandoned: bool,
+    /// Whether it runs when anything is wanted, without drawing or being granted.
+    pub(crate) is_source: bool,
+    /// Whether it is where a graph takes events in from outside.
+    pub(crate) is_intake: bool,
 }
 
 impl<E: Send + 'static, M> Inbox<E, M> {
@@ -115,10 +138,13 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             links: Vec::new(),
             buffer: Vec::new(),
             last: None,
+            kept: None,
             clock,
             patience,
             waited: Waited::default(),
             ends_abandoned: false,
+            is_source: false,
+            is_intake: false,
         }
     }
 
@@ -155,7 +181,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
     /// Ends all subscriptions.
     pub(crate) fn leave_all(&mut self, failed: bool, why: &CancelReason) {
         for link in self.links.drain(..) {
-            link.outlet.leave(link.sub, failed, why.clone());
+            link.leave(failed, why.clone());
         }
         self.last = None;
     }
@@ -195,8 +221,11 @@ impl<E: Send + 'static, M> Inbox<E, M> {
                 return None;
             }
             Drawn::Events => Round::Slice(i),
-            Drawn::Note(note) => Round::Note(i, note),
-            Drawn::Ended(why) => Round::Ended(i, why),
+            Drawn::Note(note) => Round::Note(note),
+            Drawn::Ended(why) => {
+                link.ended = true;
+                Round::Ended(i, why)
+            }
         };
         link.marked = Marked::No;
         if matches!(found, Round::Slice(_)) {
@@ -217,8 +246,9 @@ impl<E: Send + 'static, M> Inbox<E, M> {
     /// The next thing to do; sleeps until there is one.
     ///
     /// `own` is the stage's own outlet, if it emits, and `told` what the last operation there said.
-    pub(crate) fn next(&mut self, own: Option<&dyn OwnSide>, mut told: Option<Told>) -> Round {
+    pub(crate) fn next(&mut self, own: Option<&dyn OwnSide>, told: Option<Told>) -> Round {
         let from = self.last.map_or(0, |last| last + 1);
+        let mut told = Told::joined(self.kept.take(), told);
         loop {
             if self.links.len() != 1 || self.mail.is_waiting() {
                 self.report();
@@ -227,13 +257,19 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             if self.mail.is_waiting() {
                 self.report();
                 self.unmark_shared();
+                self.kept = told;
                 return Round::Mail;
             }
             let mut open = true;
+            // Whether what the own outlet told is older than the clear, which may have forgotten a wake of it.
+            let mut stale = false;
             if let Some(own) = own {
                 // A producer is told its grants and marked idle in one step; a producer-consumer only looks.
                 let now = match told.take() {
-                    Some(now) if !self.links.is_empty() || self.is_notable(&now) => now,
+                    Some(now) if !self.links.is_empty() || self.is_notable(&now) => {
+                        stale = true;
+                        now
+                    }
                     _ => own.tell(self.links.is_empty()),
                 };
                 if self.is_notable(&now) {
@@ -252,6 +288,9 @@ impl<E: Send + 'static, M> Inbox<E, M> {
                 }
                 if let Some(found) = self.look_at_all(from, true, MarkAs::Events) {
                     return found;
+                }
+                if stale {
+                    continue;
                 }
             } else if !self.links.is_empty() {
                 // The ask goes up alone, so that upstream works on; only a grant takes the idle mark off.
@@ -277,5 +316,6 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             || told.fault.is_some()
             || !told.news.is_empty()
             || (told.abandoned && self.ends_abandoned)
+            || (self.is_source && told.wanted > 0)
     }
 }

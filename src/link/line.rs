@@ -19,14 +19,25 @@ pub(super) struct Intake<E> {
     /// The line before the dispatcher, of those that place.
     line: Line<E>,
     reserved: usize,
-    /// The port's thread was told that nothing is left.
+    /// Entries that got a place and not yet came for it.
+    placed: Vec<(u64, E)>,
+    /// Nothing is left, which the port's thread was told.
     drained: bool,
     tickets: u64,
 }
 
 impl<E> Intake<E> {
     pub(super) fn new(weighed: bool) -> Self {
-        Self { weighed, closed: false, pending: 0, line: Line::new(), reserved: 0, drained: false, tickets: 0 }
+        Self {
+            weighed,
+            closed: false,
+            pending: 0,
+            line: Line::new(),
+            reserved: 0,
+            placed: Vec::new(),
+            drained: false,
+            tickets: 0,
+        }
     }
 }
 
@@ -38,6 +49,8 @@ struct Entry<E> {
     weight: usize,
     /// Who parks for it, and under which number; an event that was delayed has nobody.
     owner: Option<(u64, Arc<Latch>)>,
+    /// It wants a place for later, and comes back for the event.
+    reserves: bool,
 }
 
 impl<E> Line<E> {
@@ -111,18 +124,32 @@ impl<E: Send + 'static> State<E> {
     }
 
     /// Joins the line; the ticket is for [`withdraw`](Self::withdraw).
-    pub(super) fn join(&mut self, event: E, weight: usize, lane: Option<usize>, owner: Option<&Arc<Latch>>) -> u64 {
+    pub(super) fn join(
+        &mut self,
+        event: E,
+        weight: usize,
+        lane: Option<usize>,
+        owner: Option<&Arc<Latch>>,
+        reserves: bool,
+    ) -> u64 {
         let intake = self.intake();
         intake.tickets += 1;
         let ticket = intake.tickets;
         let owner = owner.map(|latch| (ticket, latch.clone()));
-        self.line(lane).0.push_back(Entry { event, weight, owner });
+        self.line(lane).0.push_back(Entry { event, weight, owner, reserves });
         ticket
     }
 
     /// Whether the entry of this ticket is still in line.
     pub(super) fn in_line(&mut self, ticket: u64, lane: Option<usize>) -> bool {
         self.line(lane).0.iter().any(|entry| entry.owner.as_ref().is_some_and(|(t, _)| *t == ticket))
+    }
+
+    /// The event of an entry that got a place for later.
+    pub(super) fn placed(&mut self, ticket: u64) -> Option<E> {
+        let placed = &mut self.intake().placed;
+        let at = placed.iter().position(|(t, _)| *t == ticket)?;
+        Some(placed.swap_remove(at).1)
     }
 
     /// Takes an entry out of the line, if it is still there.
@@ -159,9 +186,18 @@ impl<E: Send + 'static> State<E> {
                 return;
             }
             let entry = self.line(lane).0.pop_front().expect("bug: seen just now");
-            self.put(entry.event, entry.weight, lane);
-            if let Some((_, owner)) = entry.owner {
-                fx.wake(&owner);
+            match (entry.owner, entry.reserves) {
+                (Some((ticket, owner)), true) => {
+                    *self.reserved(lane) += entry.weight;
+                    self.intake().placed.push((ticket, entry.event));
+                    fx.wake(&owner);
+                }
+                (owner, _) => {
+                    self.put(entry.event, entry.weight, lane);
+                    if let Some((_, owner)) = owner {
+                        fx.wake(&owner);
+                    }
+                }
             }
         }
     }
@@ -222,17 +258,20 @@ impl<E: Send + 'static> State<E> {
             && intake.reserved == 0
             && intake.line.0.is_empty()
             && self.held.events.is_empty()
-            && self.lanes.iter().all(|lane| {
-                lane.queue.len() == 0 && lane.in_hand == 0 && lane.reserved == 0 && lane.line.0.is_empty()
-            })
+            && self
+                .lanes
+                .iter()
+                .all(|lane| lane.queue.len() == 0 && lane.in_hand == 0 && lane.reserved == 0 && lane.line.0.is_empty())
     }
 
-    /// Tells the port's thread, once, that nothing is left.
+    /// Tells the port's thread, each time it comes about, that nothing is left: until it has ended, more may arrive.
     #[inline]
     pub(super) fn check_drained(&mut self, fx: &mut Effects<E>) {
-        if self.intake.as_ref().is_some_and(|intake| intake.closed && !intake.drained) && self.is_drained() {
-            self.intake().drained = true;
-            fx.owner = true;
+        if self.intake.as_ref().is_some_and(|intake| intake.closed) {
+            let drained = self.is_drained();
+            if !std::mem::replace(&mut self.intake().drained, drained) && drained {
+                fx.owner = true;
+            }
         }
     }
 
@@ -240,7 +279,6 @@ impl<E: Send + 'static> State<E> {
     pub(super) fn pending(&mut self, more: isize, fx: &mut Effects<E>) {
         let intake = self.intake();
         intake.pending = intake.pending.checked_add_signed(more).expect("bug: more came than was announced");
-        intake.drained = false;
         self.check_drained(fx);
     }
 

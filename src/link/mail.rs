@@ -39,6 +39,13 @@ impl<M> Mailbox<M> {
         Ok(())
     }
 
+    /// Makes the stage look at its orders, as if there were mail.
+    pub(crate) fn nudge(&self) {
+        // ORDERING: Relaxed: see `post`.
+        self.waiting.store(true, Relaxed);
+        self.latch.wake();
+    }
+
     /// Whether there is mail. Only after `Latch::clear` is a no final.
     #[inline]
     pub(crate) fn is_waiting(&self) -> bool {

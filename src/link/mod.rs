@@ -73,12 +73,13 @@ mod queue;
 mod state;
 mod subscribe;
 
+pub(crate) use dispatch::SubId;
 pub(crate) use inbox::{Inbox, Link, Round};
 pub(crate) use mail::Mailbox;
 pub(crate) use note::Notification as Note;
 pub use note::Notification;
-pub(crate) use outlet::{Astray, Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged};
-pub(crate) use state::{Counts, News, Options, Side, Told};
+pub(crate) use outlet::{Astray, Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged, WayIn, Weigh};
+pub(crate) use state::{News, Options, PeerNote, Side, Told};
 pub use subscribe::{Cancel, Subscribe};
 
 /// What a full buffer keeps.

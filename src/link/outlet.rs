@@ -84,7 +84,6 @@ pub(crate) struct OutletFigures {
     pub(crate) standing: usize,
     pub(crate) demand: usize,
     pub(crate) parked: usize,
-    pub(crate) pending: usize,
     pub(crate) counts: Counts,
     pub(crate) consumers: Vec<(u64, Name)>,
 }
@@ -352,7 +351,13 @@ impl<E: Send + 'static> Outlet<E> {
         self.router.is_none() && self.hooks.weigh.is_none()
     }
 
-    /// Enters, or parks in the line until there is room, the port closes or the deadline passes.
+    fn refuses(state: &State<E>, accepted: bool) -> bool {
+        let closed = !accepted && state.intake.as_ref().is_some_and(|intake| intake.closed);
+        closed || state.ended.is_some() || state.fault.is_some()
+    }
+
+    /// Enters, or parks in the line until there is room, the port closes or the deadline passes. [`WayIn::Later`] gets a
+    /// place and its event back.
     ///
     /// Blocks the calling thread at a latch of its own. Woken by: `settle` when it moved the entry into the lane, `close`,
     /// the end of the port, the deadline. Holds no lock while it waits.
@@ -360,26 +365,34 @@ impl<E: Send + 'static> Outlet<E> {
         &self,
         event: E,
         routed: Routed,
-        accepted: bool,
+        way: WayIn,
         clock: &Clock,
         deadline: Deadline,
-    ) -> Result<(), PushError<E>> {
+    ) -> Result<Option<E>, PushError<E>> {
+        let accepted = way == WayIn::Accepted;
         let latch = Latch::new(&self.awake);
         let (ticket, lane) = {
             let joined = self.with(|state, fx| {
                 let lane = Self::lane_of(state, routed);
-                match state.enter(event, routed.weight, lane, accepted, fx) {
-                    Ok(()) => Ok(None),
+                let denied = match way {
+                    WayIn::Later if Self::refuses(state, false) => Err(Denied::Closed(event)),
+                    WayIn::Later if state.reserve(lane, routed.weight) => return Ok(Err(Some(event))),
+                    WayIn::Later => Err(Denied::Full(event)),
+                    WayIn::Now | WayIn::Accepted => state.enter(event, routed.weight, lane, accepted, fx),
+                };
+                match denied {
+                    Ok(()) => Ok(Err(None)),
                     Err(Denied::Closed(event)) => Err(PushError::Closed(event)),
                     Err(Denied::Full(event)) => {
-                        let ticket = state.join(event, routed.weight, lane, Some(&latch));
-                        Ok(Some((ticket, lane)))
+                        let later = way == WayIn::Later;
+                        let ticket = state.join(event, routed.weight, lane, Some(&latch), later);
+                        Ok(Ok((ticket, lane)))
                     }
                 }
             })?;
             match joined {
-                Some(entry) => entry,
-                None => return Ok(()),
+                Ok(entry) => entry,
+                Err(entered) => return Ok(entered),
             }
         };
         let mut patience = Patience::new(Wait::Adaptive);
@@ -388,11 +401,9 @@ impl<E: Send + 'static> Outlet<E> {
             // Predicate: the entry is gone from the line, or the port takes nothing, or the deadline passed.
             let outcome = self.with(|state, fx| {
                 if !state.in_line(ticket, lane) {
-                    return Some(Ok(()));
+                    return Some(Ok(state.placed(ticket)));
                 }
-                let closed = state.ended.is_some()
-                    || state.fault.is_some()
-                    || (!accepted && state.intake.as_ref().is_some_and(|intake| intake.closed));
+                let closed = Self::refuses(state, accepted);
                 if !closed && !deadline.passed(clock) {
                     return None;
                 }
@@ -419,13 +430,14 @@ impl<E: Send + 'static> Outlet<E> {
             if routed.discard {
                 state.put_nowhere(1, fx);
                 fx.trash.push(event);
+                state.settle(lane, fx); // it may have been the last
                 return Ok(());
             }
             match state.enter(event, routed.weight, lane, true, fx) {
                 Ok(()) => Ok(()),
                 Err(Denied::Closed(event)) => Err(event),
                 Err(Denied::Full(event)) => {
-                    state.join(event, routed.weight, lane, None);
+                    state.join(event, routed.weight, lane, None, false);
                     state.settle(lane, fx);
                     Ok(())
                 }
@@ -436,7 +448,7 @@ impl<E: Send + 'static> Outlet<E> {
     /// Takes a place in the lane for an event that comes later.
     pub(crate) fn reserve(&self, routed: Routed) -> Reserved {
         self.with(|state, _| {
-            if state.ended.is_some() || state.fault.is_some() || state.intake.as_ref().is_some_and(|i| i.closed) {
+            if Self::refuses(state, false) {
                 return Reserved::Closed;
             }
             let lane = Self::lane_of(state, routed);
@@ -458,8 +470,7 @@ impl<E: Send + 'static> Outlet<E> {
     /// Announces an event, or a carrier, that the port has to wait for; false if it has ended, or, unless `late`, closed.
     pub(crate) fn announce(&self, late: bool) -> bool {
         self.with(|state, fx| {
-            let closed = state.intake.as_ref().is_some_and(|intake| intake.closed);
-            if state.ended.is_some() || state.fault.is_some() || (closed && !late) {
+            if Self::refuses(state, late) {
                 return false;
             }
             state.pending(1, fx);
@@ -510,11 +521,20 @@ impl<E: Send + 'static> Outlet<E> {
             standing: state.standing(),
             demand: state.demand(),
             parked: state.parked(),
-            pending: state.intake.as_ref().map_or(0, |intake| intake.pending),
             counts: state.counts,
             consumers: state.consumers().map(|(id, name)| (id, name.clone())).collect(),
         })
     }
+}
+
+/// How an event comes into a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WayIn {
+    Now,
+    /// It was accepted before, and is let in after a close, too.
+    Accepted,
+    /// It only takes a place now.
+    Later,
 }
 
 /// See [`Outlet::reserve`].

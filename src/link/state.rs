@@ -101,6 +101,8 @@ struct Sub {
     slice: usize,
     mark: Mark,
     notes: VecDeque<Note>,
+    /// Its lane was dropped when it was cancelled.
+    dropped: bool,
     /// Set once it draws from no lane any more and has only to hear of that.
     gone: Option<CancelReason>,
 }
@@ -153,6 +155,15 @@ pub(crate) struct Told {
     /// A dispatcher failed.
     pub(crate) fault: Option<ExitReason>,
     pub(crate) news: Vec<News>,
+}
+
+impl Told {
+    /// What was told twice, as if it had been told at once.
+    pub(super) fn joined(earlier: Option<Self>, now: Option<Self>) -> Option<Self> {
+        let (Some(earlier), Some(now)) = (&earlier, &now) else { return earlier.or(now) };
+        let (granted, news) = (earlier.granted + now.granted, [&*earlier.news, &*now.news].concat());
+        Some(Self { granted, news, fault: now.fault.clone(), ..*now })
+    }
 }
 
 /// A change of subscriptions, for a producer that wants to hear of it.
@@ -381,6 +392,7 @@ impl<E: Send + 'static> State<E> {
             slice: options.slice(),
             mark: Mark::Off,
             notes: VecDeque::new(),
+            dropped: false,
             gone: None,
         });
         self.lanes[lane].members.push(id.slot);
@@ -436,10 +448,19 @@ impl<E: Send + 'static> State<E> {
         self.consumers -= 1;
         let dispatcher = &mut self.dispatcher;
         let cancelled = guarded(|| dispatcher.cancel(id, LaneId(lane as u32)));
-        if self.lanes[lane].members.is_empty() && matches!(cancelled, Ok(Cancelled::Drop)) {
-            let dropped = self.lanes[lane].queue.clear(&mut fx.trash);
-            self.counts.discarded += dropped as u64;
-            fx.discarded += dropped;
+        if self.lanes[lane].members.is_empty() {
+            if matches!(cancelled, Ok(Cancelled::Drop)) {
+                let dropped = self.lanes[lane].queue.clear(&mut fx.trash);
+                self.counts.discarded += dropped as u64;
+                fx.discarded += dropped;
+                self.subs[id.slot as usize].sub.as_mut().expect("bug: seen just now").dropped = true;
+            } else if self.ended.is_some() {
+                // Nobody can come for it any more.
+                self.counts.lost += self.lanes[lane].queue.clear(&mut fx.trash) as u64;
+            }
+        }
+        if self.consumers == 0 && self.ended.is_some() {
+            self.lose_held(fx);
         }
         if let Err(message) = cancelled {
             self.fail(ExitReason::Panic(message), fx);
@@ -617,12 +638,17 @@ impl<E: Send + 'static> State<E> {
             fx.trash.extend(rest);
             return;
         };
-        let lane = sub.lane;
+        let (lane, dropped) = (sub.lane, sub.dropped);
         let in_hand = std::mem::take(&mut sub.in_hand);
         self.lanes[lane].in_hand -= in_hand;
         self.counts.lost += lost as u64;
-        self.counts.drawn -= rest.len() as u64;
-        self.lanes[lane].queue.give_back(rest, weights);
+        if dropped || (self.ended.is_some() && self.lanes[lane].members.is_empty()) {
+            self.counts.lost += rest.len() as u64; // nobody can come for it any more
+            fx.trash.extend(rest);
+        } else {
+            self.counts.drawn -= rest.len() as u64;
+            self.lanes[lane].queue.give_back(rest, weights);
+        }
         self.settle(Some(lane), fx);
     }
 
@@ -730,11 +756,12 @@ impl<E: Send + 'static> State<E> {
         }
         self.hold = 0;
         let mut left = Vec::new();
-        if self.fault.is_some() {
-            left.extend(self.empty_held()); // a dispatcher that failed places nothing any more
+        // A dispatcher that failed places nothing any more.
+        if self.fault.is_some() || self.consumers == 0 {
+            left.extend(self.empty_held());
         }
-        if self.consumers == 0 {
-            self.empty(&mut left);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.members.is_empty()) {
+            lane.queue.clear(&mut left);
         }
         self.settle(None, fx);
         left
@@ -754,11 +781,21 @@ impl<E: Send + 'static> State<E> {
         std::mem::take(&mut self.held.events).into_iter().map(|(event, _)| event)
     }
 
+    /// What is held before the lanes of an ended outlet is placed no more.
+    fn lose_held(&mut self, fx: &mut Effects<E>) {
+        let before = fx.trash.len();
+        fx.trash.extend(self.empty_held());
+        self.counts.lost += (fx.trash.len() - before) as u64;
+    }
+
     /// A dispatcher failed: nothing is placed any more, and the producer hears of it.
     pub(super) fn fail(&mut self, reason: ExitReason, fx: &mut Effects<E>) {
         if self.fault.is_none() {
             self.fault = Some(reason);
             fx.owner = true;
+            if self.ended.is_some() {
+                self.lose_held(fx); // or its consumers would wait for them
+            }
         }
     }
 
@@ -970,6 +1007,10 @@ impl<E: Send + 'static> State<E> {
         self.lanes.iter().map(|lane| lane.demand).sum()
     }
     pub(super) fn consumers(&self) -> impl Iterator<Item = (u64, &Name)> {
-        self.subs.iter().filter_map(|slot| slot.sub.as_ref()).filter(|sub| sub.gone.is_none()).map(|s| (s.consumer, &s.name))
+        self.subs
+            .iter()
+            .filter_map(|slot| slot.sub.as_ref())
+            .filter(|sub| sub.gone.is_none())
+            .map(|s| (s.consumer, &s.name))
     }
 }

@@ -35,6 +35,8 @@ pub struct Subscribe<E> {
     min: Option<usize>,
     pub(crate) cancel: Cancel,
     pub(crate) manual: bool,
+    /// With manual demand: asked for at the start.
+    pub(crate) first: usize,
     partition: Option<Result<usize, &'static str>>,
     selector: Option<Arc<dyn Fn(&E) -> bool + Send + Sync>>,
 }
@@ -60,7 +62,15 @@ impl<E> fmt::Debug for Subscribe<E> {
 
 impl<E> Default for Subscribe<E> {
     fn default() -> Self {
-        Self { max: 1000, min: None, cancel: Cancel::Permanent, manual: false, partition: None, selector: None }
+        Self {
+            max: 1000,
+            min: None,
+            cancel: Cancel::Permanent,
+            manual: false,
+            first: 0,
+            partition: None,
+            selector: None,
+        }
     }
 }
 

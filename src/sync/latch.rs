@@ -98,8 +98,7 @@ impl Latch {
                     Some(at) if manual.is_none() => {
                         guard = self.unparked.wait_until(guard, at);
                         // The step out of `PARKED` is the waker's or ours, never both: who makes it counts us awake.
-                        if deadline.passed(clock)
-                            && self.state.compare_exchange(PARKED, EMPTY, AcqRel, Acquire).is_ok()
+                        if deadline.passed(clock) && self.state.compare_exchange(PARKED, EMPTY, AcqRel, Acquire).is_ok()
                         {
                             self.awake.rise();
                         }

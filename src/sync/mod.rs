@@ -11,15 +11,17 @@ mod latch;
 mod lock;
 pub(crate) mod thread;
 
-pub(crate) use clock::{Clock, Deadline, ManualTime};
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use clock::ManualTime;
+pub(crate) use clock::{Clock, Deadline};
 pub(crate) use isolate::{guarded, isolate};
 pub use latch::Wait;
-pub(crate) use latch::{Awake, AwakeGuard, Latch, Patience};
-pub(crate) use lock::{Condvar, Mutex, MutexGuard, Rank, RwLock};
+pub(crate) use latch::{Awake, Latch, Patience};
+pub(crate) use lock::{Condvar, Mutex, Rank, RwLock};
 
 /// Channels that users see and replies that are waited for with a limit. Never used in code that loom models.
 pub(crate) mod chan {
-    pub(crate) use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+    pub(crate) use crossbeam_channel::{Receiver, Sender, bounded};
 }
 
 pub(crate) use crossbeam_utils::CachePadded;

@@ -171,8 +171,8 @@ impl Shared {
                 return;
             }
             let more = state.wheel.advance(now, BATCH, &mut batch);
-            let until = if more { 0 } else { state.wheel.next_deadline().unwrap_or(u64::MAX) };
-            state.sleeps_to = until;
+            let next = state.wheel.next_deadline();
+            state.sleeps_to = if more { 0 } else { next.unwrap_or(u64::MAX) };
             let spare = state.wheel.shed();
             drop(state);
             drop(spare);
@@ -182,7 +182,7 @@ impl Shared {
                 let _ = isolate(|| drop(target));
             }
             if !more {
-                self.latch.park(&self.clock, self.deadline(until));
+                self.latch.park(&self.clock, next.map_or(Deadline::NEVER, |tick| self.deadline(tick)));
             }
         }
     }

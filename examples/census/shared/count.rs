@@ -43,17 +43,17 @@ pub(crate) fn count(path: PathBuf, mut seen: impl FnMut(u64)) -> anyhow::Result<
 #[derive(Debug)]
 pub(crate) struct Counter {
     counts: Counts,
-    /// The last byte that was white space or printable: white space if the next printable one begins a word.
-    last: u8,
+    /// Whether a printable byte would begin a word now.
+    after_space: bool,
 }
 
 impl Default for Counter {
     fn default() -> Self {
-        Self { counts: Counts::default(), last: b' ' }
+        Self { counts: Counts::default(), after_space: true }
     }
 }
 
-/// So long that a count of one block's bytes fits a byte.
+/// So long that what is counted in one block fits a byte.
 const BLOCK: usize = 128;
 
 impl Counter {
@@ -67,33 +67,35 @@ impl Counter {
         for block in &mut blocks {
             self.block(block);
         }
-        self.one_by_one(blocks.remainder());
+        self.lines(blocks.remainder());
+        self.words_one_by_one(blocks.remainder());
     }
 
-    /// A word begins where a printable byte follows white space, unless other bytes stand between the two. So if no
-    /// other byte follows white space in this block, its words are the places where printable follows space.
     fn block(&mut self, block: &[u8]) {
+        self.lines(block);
         let pairs = || block.iter().zip(&block[1..]);
+        // A word begins where a printable byte follows white space, unless other bytes stand between the two. So if no
+        // other byte follows white space, the words are the places where printable follows space.
         let begun: u8 = pairs().map(|(a, b)| u8::from(is_space(*a) & is_printable(*b))).sum();
-        let unclear: u8 = pairs().map(|(a, b)| u8::from(is_space(*a) & !is_space(*b) & !is_printable(*b))).sum();
-        let first = block[0];
-        let first_is_other = !is_space(first) && !is_printable(first);
-        if unclear > 0 || (first_is_other && is_space(self.last)) {
-            return self.one_by_one(block);
+        let unclear: u8 = pairs().map(|(a, b)| u8::from(is_space(*a) & is_other(*b))).sum();
+        let (first, last) = (block[0], block[BLOCK - 1]);
+        if unclear == 0 && !(self.after_space && is_other(first)) {
+            self.counts.words += u64::from(begun) + u64::from(self.after_space && is_printable(first));
+            self.after_space = is_space(last); // other bytes at the end follow a printable one, here or before
+        } else if !block.iter().fold(true, |all, b| all & is_other(*b)) {
+            self.words_one_by_one(block);
         }
-        let newlines: u8 = block.iter().map(|b| u8::from(*b == b'\n')).sum();
-        self.counts.lines += u64::from(newlines);
-        self.counts.words += u64::from(begun) + u64::from(is_space(self.last) && is_printable(first));
-        // Other bytes at the end follow a printable one, here or before this block: none of them follows white space.
-        self.last = if is_space(block[BLOCK - 1]) { b' ' } else { b'a' };
     }
 
-    fn one_by_one(&mut self, bytes: &[u8]) {
+    fn lines(&mut self, bytes: &[u8]) {
+        let newlines: u8 = bytes.iter().map(|b| u8::from(*b == b'\n')).sum();
+        self.counts.lines += u64::from(newlines);
+    }
+
+    fn words_one_by_one(&mut self, bytes: &[u8]) {
         for &b in bytes {
-            let (space, printable) = (is_space(b), is_printable(b));
-            self.counts.lines += u64::from(b == b'\n');
-            self.counts.words += u64::from(printable & is_space(self.last));
-            self.last = if space | printable { b } else { self.last };
+            self.counts.words += u64::from(self.after_space & is_printable(b));
+            self.after_space = (self.after_space & is_other(b)) | is_space(b);
         }
     }
 }
@@ -104,4 +106,8 @@ fn is_space(b: u8) -> bool {
 
 fn is_printable(b: u8) -> bool {
     b.wrapping_sub(b'!') < 94
+}
+
+fn is_other(b: u8) -> bool {
+    !is_space(b) & !is_printable(b)
 }

@@ -18,7 +18,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: usize,
     /// How many files to compare in one walk when looking for equal ones: fewer take less memory and more walks
-    #[arg(long, value_name = "N", default_value = "250000")]
+    #[arg(long, value_name = "N", default_value = "100000")]
     pub(crate) compare_at_once: NonZeroUsize,
     /// Print this process's peak memory to stderr at the end (Linux)
     #[arg(long)]

@@ -1,10 +1,10 @@
 //! A lane a partition: a key or a hash says which.
 
 use super::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneView, Route, Router, SubId};
+use crate::Name;
 use crate::error::{BadOption, SubscribeError};
 use crate::stage::Subscribe;
 use crate::sync::Arc;
-use crate::Name;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 /// Sends each event to the partition that its key names. A consumer draws one partition, said when it subscribes
@@ -91,11 +91,13 @@ impl<E: Send + 'static> PartitionDispatcher<E> {
             }
             (None, was) => {
                 let must = format!("a number below {}", self.holders.len());
-                let was = was.map_or("not set".into(), |w| w.map_or_else(|name| format!("`{name}`"), |i| i.to_string()));
+                let was =
+                    was.map_or("not set".into(), |w| w.map_or_else(|name| format!("`{name}`"), |i| i.to_string()));
                 Err(BadOption::new("partition", must, was))
             }
             (Some(names), was) => {
-                let was = was.map_or("not set".into(), |w| w.map_or_else(|name| format!("`{name}`"), |i| i.to_string()));
+                let was =
+                    was.map_or("not set".into(), |w| w.map_or_else(|name| format!("`{name}`"), |i| i.to_string()));
                 Err(BadOption::new("partition_named", format!("one of {names:?}"), was))
             }
         }

@@ -1,0 +1,1 @@
+//! Larger models, for the long run: `.ci/run loom 3 slow`.

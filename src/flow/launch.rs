@@ -1,0 +1,332 @@
+//! Turns what a flow says into running stages.
+
+use super::graph::GraphState;
+use super::parallel::Ordered;
+use super::step::{Fed, Halt, Numbered, Step};
+use crate::Name;
+use crate::error::{ExitReason, SpawnError};
+use crate::link::{Outlet, Subscribe};
+use crate::runtime::Runtime;
+use crate::stage::{
+    Builder, Context, Declared, Events, Handle, Kind, Life, Nothing, Out, Resolve, Running, SinkBody, SinkKind, Sinks,
+    Slices, SourceBody, SourceKind, SourceSink, StageKind, StepBody, StepKind, StopToken, Stopped,
+};
+use crate::sync::Arc;
+
+/// The stages of one flow while they are being started, from the source down.
+pub(super) struct Launch {
+    pub(super) runtime: Runtime,
+    /// Of a flow that is owned as a graph.
+    pub(super) graph: Option<Arc<GraphState>>,
+}
+
+impl Launch {
+    /// Starts one stage of the flow, as a part of its graph. `step` is what it is called in figures.
+    pub(super) fn start<K: Kind>(
+        &mut self,
+        mut builder: Builder<K>,
+        step: &Name,
+    ) -> Result<Handle<K::In, K::Out, K::State>, SpawnError> {
+        builder.runtime.get_or_insert_with(|| self.runtime.clone());
+        builder.ends_abandoned = true;
+        if let Some(graph) = &self.graph {
+            graph.announce();
+            builder = builder.watched(graph.clone());
+        }
+        let started = builder.spawn();
+        if let Some(graph) = &self.graph {
+            match &started {
+                Ok(handle) => graph.add(step, &handle.0),
+                Err(_) => graph.recall(),
+            }
+        }
+        started
+    }
+}
+
+/// Starts the stages above a place in the flow, and gives the outlets to draw from. The name is for those started last.
+pub(super) type Start<E> = Box<dyn FnOnce(&mut Launch, Option<Name>) -> Result<Vec<Arc<Outlet<E>>>, SpawnError> + Send>;
+
+/// How the stage that is being written gets its events.
+pub(super) enum Head<I> {
+    /// It is a source.
+    Source(SourceFn<I>),
+    /// It draws from stages above.
+    Lanes { start: Start<I>, options: Subscribe<I>, name: Option<Name>, intake: bool },
+    /// It puts numbered events of parallel stages into order.
+    Ordered { start: Start<Numbered<I>>, options: Subscribe<Numbered<I>>, name: Option<Name> },
+}
+pub(super) type SourceFn<I> = Box<dyn FnOnce(&mut Out<'_, I>) -> anyhow::Result<()> + Send>;
+
+pub(super) fn declare<E: Send + 'static>(outlets: Vec<Arc<Outlet<E>>>, options: &Subscribe<E>) -> Vec<Declared<E>> {
+    let resolve = |outlet: Arc<Outlet<E>>| Box::new(move |_: &Runtime| Ok(outlet)) as Resolve<E>;
+    outlets.into_iter().map(|outlet| Declared { upstream: resolve(outlet), options: options.clone() }).collect()
+}
+
+fn named<K: Kind>(mut builder: Builder<K>, name: Option<Name>, default: &'static str) -> (Builder<K>, Name) {
+    let step = name.unwrap_or_else(|| Name::from(default));
+    builder.name = Some(step.clone());
+    (builder, step)
+}
+
+/// Starts the stage that is being written as one that emits.
+pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
+    head: Head<T::In>,
+    steps: T,
+    name: Option<Name>,
+    launch: &mut Launch,
+) -> Result<Handle<Nothing, E>, SpawnError> {
+    match head {
+        Head::Source(run) => {
+            let make = move || {
+                let body = move |running: &mut Running<SourceKind<E>>| {
+                    let mut sink = Fused { steps, running };
+                    if sink.steps.is_over() {
+                        return Ok(());
+                    }
+                    run(&mut Out::new(&mut sink))?;
+                    sink.done()
+                };
+                Ok(SourceBody { run: Some(Box::new(body)), unit: () })
+            };
+            let builder = Builder::<SourceKind<E>>::new("source", StageKind::Producer, Box::new(make));
+            let (mut builder, step) = named(builder, name, "source");
+            builder.emit.news = false;
+            launch.start(builder, &step).map(Handle::fed)
+        }
+        Head::Lanes { start, options, name: above, intake } => {
+            let outlets = start(launch, above)?;
+            let make = move || Ok(StepBody { slices: Box::new(Plain(steps)) as Box<dyn Slices<T::In, E>>, unit: () });
+            let builder = Builder::<StepKind<T::In, E>>::new("step", StageKind::ProducerConsumer, Box::new(make));
+            let (mut builder, step) = named(builder, name, "step");
+            builder.declared = declare(outlets, &options);
+            builder.is_intake = intake;
+            builder.emit.news = false;
+            launch.start(builder, &step).map(Handle::fed)
+        }
+        Head::Ordered { start, options, name: above } => {
+            let outlets = start(launch, above)?;
+            let make = move || {
+                let slices = Sorted { order: Ordered::default(), steps };
+                Ok(StepBody { slices: Box::new(slices) as Box<dyn Slices<Numbered<T::In>, E>>, unit: () })
+            };
+            let kind = StageKind::ProducerConsumer;
+            let builder = Builder::<StepKind<Numbered<T::In>, E>>::new("step", kind, Box::new(make));
+            let (mut builder, step) = named(builder, name, "step");
+            builder.declared = declare(outlets, &options);
+            builder.emit.news = false;
+            launch.start(builder, &step).map(Handle::fed)
+        }
+    }
+}
+
+/// Starts the stage that is being written as the flow's end.
+pub(super) fn ending<E: Send + 'static, T: Step<E>, A: Send + 'static>(
+    head: Head<T::In>,
+    steps: T,
+    name: Option<Name>,
+    given: Option<Name>,
+    launch: &mut Launch,
+    init: A,
+    f: impl FnMut(&mut A, E) -> Fed + Send + 'static,
+) -> Result<Arc<Life>, SpawnError> {
+    fn life<I, A>(handle: Handle<I, Nothing, A>) -> Arc<Life> {
+        handle.0.clone()
+    }
+    fn keep<S: Send + 'static>(state: S) -> Box<dyn std::any::Any + Send> {
+        Box::new(state)
+    }
+    match head {
+        // A source and its end do not share a thread: the end has one of its own, which is what a flow promises.
+        Head::Source(_) => {
+            let outlet = emitting(head, steps, name, launch)?.outlet();
+            let start: Start<E> = Box::new(move |_, _| Ok(vec![outlet]));
+            let head = Head::Lanes { start, options: Subscribe::new(), name: None, intake: false };
+            ending(head, super::Hop, None, given, launch, init, f)
+        }
+        Head::Lanes { start, options, name: above, intake } => {
+            let outlets = start(launch, above)?;
+            let make = move || {
+                let sink = End(PlainEnd { steps, f }, std::marker::PhantomData);
+                Ok(SinkBody { sink: Box::new(sink) as Box<dyn Sinks<T::In, A>>, state: init })
+            };
+            let builder = Builder::<SinkKind<T::In, A>>::new("end", StageKind::Consumer, Box::new(make));
+            let (mut builder, step) = named(builder, given.or(name), "end");
+            builder.declared = declare(outlets, &options);
+            builder.is_intake = intake;
+            builder.keep = Some(keep);
+            launch.start(builder, &step).map(life)
+        }
+        Head::Ordered { start, options, name: above } => {
+            let outlets = start(launch, above)?;
+            let make = move || {
+                let sink = End(SortedEnd { order: Ordered::default(), steps, f }, std::marker::PhantomData);
+                Ok(SinkBody { sink: Box::new(sink) as Box<dyn Sinks<Numbered<T::In>, A>>, state: init })
+            };
+            let builder = Builder::<SinkKind<Numbered<T::In>, A>>::new("end", StageKind::Consumer, Box::new(make));
+            let (mut builder, step) = named(builder, given.or(name), "end");
+            builder.declared = declare(outlets, &options);
+            builder.keep = Some(keep);
+            launch.start(builder, &step).map(life)
+        }
+    }
+}
+
+/// What a callback does when a step takes nothing more.
+fn halted<O>(fed: Fed, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+    match fed {
+        Ok(()) => Ok(()),
+        Err(Halt::Done) => {
+            ctx.stop(ExitReason::Done);
+            Ok(())
+        }
+        Err(Halt::Failed(cause)) => Err(cause),
+    }
+}
+
+/// A source with its steps.
+struct Fused<'a, E: Send + 'static, T> {
+    steps: T,
+    running: &'a mut Running<SourceKind<E>>,
+}
+
+impl<E: Send + 'static, T: Step<E>> Fused<'_, E, T> {
+    fn fed(&mut self, fed: Fed) -> Result<(), Stopped> {
+        fed.map_err(|halt| {
+            self.running.common.finish.get_or_insert(halt.into_reason());
+            Stopped
+        })
+    }
+    fn done(&mut self) -> anyhow::Result<()> {
+        let running = &mut *self.running;
+        let fed = self.steps.done(&mut |event| {
+            running.put(event);
+            Ok(())
+        });
+        Ok(self.fed(fed)?)
+    }
+}
+impl<E: Send + 'static, T: Step<E>> SourceSink<T::In> for Fused<'_, E, T> {
+    #[inline]
+    fn ready(&mut self) -> Result<(), Stopped> {
+        self.running.wait_for_demand()
+    }
+    #[inline]
+    fn put(&mut self, event: T::In) -> Result<(), Stopped> {
+        let running = &mut *self.running;
+        let fed = self.steps.feed(event, &mut |event| {
+            running.put(event);
+            Ok(())
+        });
+        self.fed(fed)
+    }
+    fn stop_token(&self) -> StopToken {
+        self.running.common.life.token.clone()
+    }
+}
+
+/// Steps over a slice, as it comes.
+struct Plain<T>(T);
+impl<O: Send + 'static, T: Step<O>> Slices<T::In, O> for Plain<T> {
+    fn events(&mut self, mut events: Events<'_, T::In>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let fed = events.try_for_each(|event| {
+            self.0.feed(event, &mut |event| {
+                ctx.emit(event);
+                Ok(())
+            })
+        });
+        halted(fed, ctx)
+    }
+    fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let fed = self.0.done(&mut |event| {
+            ctx.emit(event);
+            Ok(())
+        });
+        halted(fed, ctx)
+    }
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}
+
+/// Steps over numbered events, in the order of their numbers.
+struct Sorted<I, T> {
+    order: Ordered<I>,
+    steps: T,
+}
+impl<O: Send + 'static, T: Step<O>> Slices<Numbered<T::In>, O> for Sorted<T::In, T> {
+    fn events(&mut self, events: Events<'_, Numbered<T::In>>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        self.order.put(events);
+        let fed = self.order.release(|event| {
+            self.steps.feed(event, &mut |event| {
+                ctx.emit(event);
+                Ok(())
+            })
+        });
+        self.order.ask(ctx);
+        halted(fed, ctx)
+    }
+    fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let fed = self.steps.done(&mut |event| {
+            ctx.emit(event);
+            Ok(())
+        });
+        halted(fed, ctx)
+    }
+    fn is_over(&self) -> bool {
+        self.steps.is_over()
+    }
+}
+
+struct PlainEnd<T, F> {
+    steps: T,
+    f: F,
+}
+impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'static> Sinks<T::In, A>
+    for End<PlainEnd<T, F>, E>
+{
+    fn events(&mut self, state: &mut A, mut events: Events<'_, T::In>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let PlainEnd { steps, f } = &mut self.0;
+        let fed = events.try_for_each(|event| steps.feed(event, &mut |event| f(state, event)));
+        halted(fed, ctx)
+    }
+    fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let PlainEnd { steps, f } = &mut self.0;
+        halted(steps.done(&mut |event| f(state, event)), ctx)
+    }
+    fn is_over(&self) -> bool {
+        self.0.steps.is_over()
+    }
+}
+
+struct SortedEnd<I, T, F> {
+    order: Ordered<I>,
+    steps: T,
+    f: F,
+}
+impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'static> Sinks<Numbered<T::In>, A>
+    for End<SortedEnd<T::In, T, F>, E>
+{
+    fn events(
+        &mut self,
+        state: &mut A,
+        events: Events<'_, Numbered<T::In>>,
+        ctx: &mut Context<'_>,
+    ) -> anyhow::Result<()> {
+        let SortedEnd { order, steps, f } = &mut self.0;
+        order.put(events);
+        let fed = order.release(|event| steps.feed(event, &mut |event| f(state, event)));
+        order.ask(ctx);
+        halted(fed, ctx)
+    }
+    fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let SortedEnd { steps, f, .. } = &mut self.0;
+        halted(steps.done(&mut |event| f(state, event)), ctx)
+    }
+    fn is_over(&self) -> bool {
+        self.0.steps.is_over()
+    }
+}
+
+/// Says which events come out of the steps of an end.
+struct End<S, E>(S, std::marker::PhantomData<fn(E)>);

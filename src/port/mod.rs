@@ -1,0 +1,13 @@
+//! Ports: producers fed from outside, with a bound.
+
+mod builder;
+mod carrier;
+mod depot;
+mod handle;
+mod name;
+mod thread;
+
+pub use builder::PortBuilder;
+pub use depot::TimerId;
+pub use handle::{Port, PortStats, WeakPort};
+pub use name::{On, PortName};

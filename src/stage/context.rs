@@ -1,0 +1,167 @@
+//! What a callback can do: its last argument.
+
+use super::life::{Life, Order};
+use super::{Nothing, StageRef, StopToken, Subscription};
+use crate::error::ExitReason;
+use crate::link::{Astray, Notification, Outlet, Staged, Told};
+use crate::runtime::Runtime;
+use crate::sync::Arc;
+use std::fmt;
+
+/// The stage's own surroundings, given to every callback. `Out` is what the stage emits: for a consumer it is
+/// [`Nothing`], and the methods that emit are not there.
+pub struct Context<'a, Out = Nothing> {
+    pub(crate) emitter: Option<&'a mut Emitter<Out>>,
+    pub(crate) common: &'a mut Common,
+}
+
+/// The part of a context that knows no event type.
+pub(crate) struct Common {
+    pub(crate) life: Arc<Life>,
+    /// Set by `done` and `stop`.
+    pub(crate) finish: Option<ExitReason>,
+    pub(crate) asks: Vec<(Subscription, usize)>,
+}
+
+/// Events of callbacks on their way into the stage's outlet.
+pub(crate) struct Emitter<E> {
+    pub(crate) outlet: Arc<Outlet<E>>,
+    staged: Staged<E>,
+    slice: usize,
+    /// What the last operation said, but for the grants, which are added up here.
+    pub(crate) told: Option<Told>,
+    pub(crate) granted: usize,
+    /// `flush`, for code that does not know that events are `Send`.
+    pub(crate) hand_down: fn(&mut Self),
+}
+
+impl<E: Send + 'static> Emitter<E> {
+    pub(crate) fn new(outlet: Arc<Outlet<E>>) -> Self {
+        let slice = outlet.tell(false).slice;
+        Self { outlet, staged: Staged::default(), slice, told: None, granted: 0, hand_down: Self::flush }
+    }
+
+    #[inline]
+    fn emit(&mut self, event: E) {
+        self.outlet.stage(event, &mut self.staged);
+        if self.staged.len() >= self.slice {
+            self.flush();
+        }
+    }
+
+    /// Puts one event into its lane at once; says whether more is wanted.
+    #[inline]
+    pub(crate) fn emit_now(&mut self, event: E) {
+        self.outlet.stage(event, &mut self.staged);
+        self.flush();
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if !self.staged.is_empty() {
+            let told = self.outlet.emit(&mut self.staged, false);
+            self.note(told);
+        }
+    }
+
+    /// Keeps what an operation said.
+    pub(crate) fn note(&mut self, mut told: Told) {
+        self.granted += std::mem::take(&mut told.granted);
+        self.slice = told.slice;
+        if let Some(earlier) = &mut self.told {
+            told.news.splice(..0, std::mem::take(&mut earlier.news));
+        }
+        if let Some(what) = self.staged.astray.take() {
+            self.outlet.count_lost(1);
+            told.fault = Some(ExitReason::error(Astray(what)));
+        }
+        self.told = Some(told);
+    }
+
+    /// A callback failed: what it emitted and did not flush is lost, and counted.
+    pub(crate) fn abandon(&mut self) {
+        let lost = self.staged.len();
+        self.staged = Staged::default();
+        if lost > 0 {
+            self.outlet.count_lost(lost);
+        }
+    }
+}
+
+impl<Out> Context<'_, Out> {
+    /// Ends the stage when this callback returns, with this reason. Its consumers hear it after the events that stand for
+    /// them.
+    pub fn stop(&mut self, reason: ExitReason) {
+        self.common.finish.get_or_insert(reason);
+    }
+
+    /// Asks for `n` more events of a subscription with manual demand, when this callback has returned. Asking on one that
+    /// has ended is nothing.
+    pub fn ask(&mut self, subscription: &Subscription, n: usize) {
+        self.common.asks.push((subscription.clone(), n));
+    }
+
+    /// Says when the stage is being stopped, for code that blocks elsewhere.
+    pub fn stop_token(&self) -> StopToken {
+        self.common.life.token.clone()
+    }
+
+    /// Whether the stage has been told to stop, or to take in nothing more: for callbacks that take long.
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.common.life.ordered(), Some(Order::Stop(_) | Order::Close))
+    }
+
+    /// The stage itself.
+    pub fn me(&self) -> StageRef {
+        self.common.life.to_ref()
+    }
+
+    /// What it runs in.
+    pub fn runtime(&self) -> &Runtime {
+        &self.common.life.runtime
+    }
+}
+
+impl<Out: Send + 'static> Context<'_, Out> {
+    fn emitter(&mut self) -> &mut Emitter<Out> {
+        self.emitter.as_mut().expect("bug: a stage that emits has an outlet")
+    }
+
+    /// Emits one event. Events of a callback go down in chunks: at each full one, and when it returns.
+    #[inline]
+    pub fn emit(&mut self, event: Out) {
+        self.emitter().emit(event);
+    }
+
+    /// Emits several.
+    #[inline]
+    pub fn extend(&mut self, events: impl IntoIterator<Item = Out>) {
+        let emitter = self.emitter();
+        for event in events {
+            emitter.emit(event);
+        }
+    }
+
+    /// Hands over what was emitted so far, before the callback returns.
+    pub fn flush(&mut self) {
+        self.emitter().flush();
+    }
+
+    /// Says something to every consumer, after exactly the events emitted so far. Needs no demand; survives discards.
+    pub fn notify(&mut self, note: &Notification) {
+        let emitter = self.emitter();
+        emitter.flush();
+        emitter.outlet.notify(note);
+    }
+
+    /// No more events: what is in the lanes is still delivered, then consumers hear that this producer is done. The stage
+    /// ends with [`ExitReason::Done`] when this callback returns.
+    pub fn done(&mut self) {
+        self.stop(ExitReason::Done);
+    }
+}
+
+impl<Out> fmt::Debug for Context<'_, Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context(of {:?})", self.common.life.name)
+    }
+}

@@ -1,0 +1,71 @@
+//! Which stage a thread is, and which stages wait for which, so that waiting in a ring is an error and not a hang.
+//!
+//! Only consulted where a thread is about to wait for a stage: never on the data path.
+
+use super::life::Life;
+use crate::Name;
+use crate::sync::{Arc, Mutex, Rank};
+use once_cell::sync::Lazy;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+thread_local! { static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::new(None) }; }
+
+/// Rank `Life`: who waits for whom, over all runtimes.
+static WAITS: Lazy<Mutex<HashMap<u64, Waits>>> = Lazy::new(|| Mutex::new(Rank::Life, HashMap::new()));
+
+struct Waits {
+    name: Name,
+    /// It goes on when any of these does.
+    for_any_of: Vec<(u64, Name)>,
+}
+
+pub(super) fn set(life: &Arc<Life>) {
+    CURRENT.with(|current| *current.borrow_mut() = Some(life.clone()));
+}
+pub(super) fn clear() {
+    CURRENT.with(|current| *current.borrow_mut() = None);
+}
+
+/// Published while it lives.
+#[must_use]
+pub(crate) struct Waiting(Option<u64>);
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(me) = self.0 {
+            WAITS.lock().remove(&me);
+        }
+    }
+}
+
+/// Publishes that this thread, if it is a stage, waits for any of these stages. `Err` names the ring that would make,
+/// beginning with this stage.
+pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
+    let me = CURRENT.try_with(|current| current.borrow().as_ref().map(|life| (life.id, life.name.clone())));
+    let Ok(Some((me, name))) = me else { return Ok(Waiting(None)) };
+    let mut waits = WAITS.lock();
+    let mut ring = vec![name.clone()];
+    let stuck = !any_of.is_empty() && any_of.iter().all(|(id, name)| leads_to(&waits, *id, name, me, &mut ring));
+    if stuck {
+        return Err(ring);
+    }
+    waits.insert(me, Waits { name, for_any_of: any_of });
+    Ok(Waiting(Some(me)))
+}
+
+/// Whether `from` can go on only when `goal` does.
+fn leads_to(waits: &HashMap<u64, Waits>, from: u64, name: &Name, goal: u64, ring: &mut Vec<Name>) -> bool {
+    if from == goal {
+        return true;
+    }
+    let Some(next) = waits.get(&from) else { return false };
+    if ring.contains(&next.name) {
+        return true; // a ring of others, or one that is being followed already
+    }
+    ring.push(name.clone());
+    let stuck = next.for_any_of.iter().all(|(id, name)| leads_to(waits, *id, name, goal, ring));
+    if !stuck {
+        ring.pop();
+    }
+    stuck
+}

@@ -1,0 +1,405 @@
+//! Handles to running stages.
+
+use super::context::Context;
+use super::current;
+use super::kind::Behaviour;
+use super::life::{Life, Order};
+use super::run::{Letter, Running};
+use super::subscription::Subscription;
+use super::upstream::Upstream;
+use crate::Name;
+use crate::error::{CallError, ExitReason, StageError, SubscribeError};
+use crate::link::{Link, Mailbox, Notification, Outlet, Subscribe};
+use crate::runtime::StageStats;
+use crate::sync::chan::{Sender, bounded};
+use crate::sync::{Arc, Clock, Deadline, Latch};
+use std::any::Any;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::time::Duration;
+use std::{convert::Infallible, fmt};
+
+/// How long `call` waits unless told.
+const CALL: Duration = Duration::from_secs(5);
+
+/// The event type of the side that a stage does not have: a consumer emits `Nothing`, a producer takes `Nothing`.
+///
+/// It has no values and is not `Send`, so no method that needs an event type accepts it: a wrong graph does not compile.
+#[derive(Debug)]
+pub struct Nothing(#[allow(dead_code, reason = "it is there to have no values")] Infallible, PhantomData<*const ()>);
+
+/// A running stage, whatever its types: what lists and monitors hold. A cheap clone; dropping it stops nothing.
+#[derive(Clone)]
+pub struct StageRef(pub(crate) Arc<Life>);
+
+impl StageRef {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_alive(&self) -> bool {
+        !self.0.has_ended()
+    }
+
+    /// Why it ended, if it has.
+    pub fn exit_reason(&self) -> Option<ExitReason> {
+        self.0.reason()
+    }
+
+    /// Asks it to stop with this reason, and waits at most `limit` for its end. It stops between two callbacks; what it
+    /// had not drawn stays with its producers, what stands in its lanes is still delivered. Stopping a stopped stage is
+    /// fine.
+    ///
+    /// # Errors
+    /// [`CallError::Timeout`] names it if it does not stop within the limit, which goes on; [`CallError::Cycle`] if it
+    /// waits for the caller.
+    pub fn stop(&self, reason: ExitReason, limit: Duration) -> Result<(), CallError> {
+        self.request_stop(reason);
+        let _waiting = current::wait_for(vec![(self.0.id, self.0.name.clone())]).map_err(CallError::Cycle)?;
+        match self.0.wait(Clock::Real.after(limit)) {
+            Some(_) => Ok(()),
+            None => Err(CallError::Timeout { stage: self.0.name.clone(), after: limit }),
+        }
+    }
+
+    /// Asks it to stop, and does not wait.
+    pub fn request_stop(&self, reason: ExitReason) {
+        self.0.order(Order::Stop(reason));
+    }
+
+    /// Waits for its end. `Ok` unless it failed.
+    ///
+    /// # Errors
+    /// The failure; or, called by the stage itself, that this would never end.
+    pub fn join(&self) -> Result<(), StageError> {
+        match self.wait_end(Deadline::NEVER)? {
+            Some(reason) if reason.is_failure() => Err(StageError::new(self.0.name.clone(), reason)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Waits at most `limit` for its end; the reason, if it came.
+    ///
+    /// # Errors
+    /// Called by the stage itself, or by one that it waits for: that this would never end.
+    pub fn join_timeout(&self, limit: Duration) -> Result<Option<ExitReason>, StageError> {
+        self.wait_end(Clock::Real.after(limit))
+    }
+
+    pub(crate) fn wait_end(&self, deadline: Deadline) -> Result<Option<ExitReason>, StageError> {
+        let _waiting = current::wait_for(vec![(self.0.id, self.0.name.clone())])
+            .map_err(|ring| StageError::new(self.0.name.clone(), ExitReason::error(CallError::Cycle(ring))))?;
+        Ok(self.0.wait(deadline))
+    }
+
+    /// A channel that gets the reason when the stage ends, at once if it has.
+    pub fn monitor(&self) -> crossbeam_channel::Receiver<ExitReason> {
+        let (tell, told) = bounded(1);
+        self.0.monitor(tell);
+        told
+    }
+
+    /// Its figures; answers also while the stage is stuck.
+    pub fn stats(&self) -> StageStats {
+        StageStats::of(&self.0)
+    }
+}
+
+impl fmt::Debug for StageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.0.kind, self.0.name)
+    }
+}
+
+/// Leaves calls with a stage whatever its own type is: the one place where a stage's state is erased.
+trait Post<Out, S>: Send + Sync {
+    fn post(&self, letter: Closure<Out, S>) -> bool;
+}
+type Closure<Out, S> = Box<dyn FnOnce(&mut S, &mut Context<'_, Out>) -> anyhow::Result<()> + Send>;
+
+impl<K: Behaviour> Post<K::Out, K::State> for Mailbox<Letter<K>> {
+    fn post(&self, letter: Closure<K::Out, K::State>) -> bool {
+        Mailbox::post(self, Box::new(move |running: &mut Running<K>| running.with_state(letter))).is_ok()
+    }
+}
+
+struct Erased<Out, S>(Arc<dyn Post<Out, S>>);
+impl<Out: 'static, S: 'static> Post<Out, ()> for Erased<Out, S> {
+    fn post(&self, letter: Closure<Out, ()>) -> bool {
+        self.0.post(Box::new(move |_, ctx| letter(&mut (), ctx)))
+    }
+}
+
+/// Adds a link to a stage that draws.
+pub(crate) trait Takes<E: Send + 'static>: Send + Sync {
+    fn latch(&self) -> &Arc<Latch>;
+    /// Gives the link back if the stage has ended.
+    fn add(&self, link: Link<E>) -> bool;
+}
+impl<K: Behaviour> Takes<K::Feed> for Mailbox<Letter<K>> {
+    fn latch(&self) -> &Arc<Latch> {
+        Mailbox::latch(self)
+    }
+    fn add(&self, link: Link<K::Feed>) -> bool {
+        Mailbox::post(self, Box::new(move |running: &mut Running<K>| running.add_link(link))).is_ok()
+    }
+}
+
+/// What spawning gives, before it is a handle.
+pub(crate) struct HandleParts<K: Behaviour> {
+    pub(crate) life: Arc<Life>,
+    pub(crate) mail: Arc<Mailbox<Letter<K>>>,
+    pub(crate) outlet: Option<Arc<Outlet<K::Emit>>>,
+}
+impl<K: Behaviour> HandleParts<K> {
+    pub(crate) fn into_handle(self) -> Handle<K::In, K::Out, K::State> {
+        let takes: Arc<dyn Takes<K::Feed>> = self.mail.clone();
+        Handle {
+            stage: self.life.to_ref(),
+            post: self.mail,
+            takes: Arc::new(takes),
+            outlet: self.outlet.map(|outlet| outlet as Arc<dyn Any + Send + Sync>),
+            ends: PhantomData,
+        }
+    }
+}
+
+/// A running stage that takes `In`, emits `Out` and has state `S` (`()` for closures). A cheap clone; dropping it stops
+/// nothing. Derefs to [`StageRef`].
+///
+/// ```
+/// use drawgate::prelude::*;
+/// struct App {
+///     sum: Handle<u64, drawgate::Nothing, u64>, // takes u64, emits nothing, its state is a u64
+/// }
+/// let numbers = drawgate::from_iter(0..5_u64).spawn()?;
+/// let app = App { sum: drawgate::fold(0, |sum, n: u64| *sum += n).subscribe_to(&numbers).spawn()? };
+/// assert_eq!(app.sum.finish()?, 10);
+/// # anyhow::Ok(())
+/// ```
+pub struct Handle<In, Out, S = ()> {
+    stage: StageRef,
+    post: Arc<dyn Post<Out, S>>,
+    /// An `Arc<dyn Takes<In>>`, for a stage that draws.
+    takes: Arc<dyn Any + Send + Sync>,
+    /// An `Arc<Outlet<Out>>`, for a stage that emits.
+    outlet: Option<Arc<dyn Any + Send + Sync>>,
+    ends: PhantomData<fn(In) -> Out>,
+}
+
+impl<In, Out, S> Clone for Handle<In, Out, S> {
+    fn clone(&self) -> Self {
+        Self {
+            stage: self.stage.clone(),
+            post: self.post.clone(),
+            takes: self.takes.clone(),
+            outlet: self.outlet.clone(),
+            ends: PhantomData,
+        }
+    }
+}
+impl<In, Out, S> fmt::Debug for Handle<In, Out, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({:?})", self.stage)
+    }
+}
+impl<In, Out, S> Deref for Handle<In, Out, S> {
+    type Target = StageRef;
+    fn deref(&self) -> &StageRef {
+        &self.stage
+    }
+}
+
+impl<In: Send + 'static, Out, S> Handle<In, Out, S> {
+    /// Subscribes with the defaults; see [`subscribe_with`](Self::subscribe_with).
+    ///
+    /// # Errors
+    /// Why not; then the stage is as it was.
+    pub fn subscribe<U: Upstream<In> + ?Sized>(&self, to: &U) -> Result<Subscription, SubscribeError> {
+        self.subscribe_with(to, Subscribe::new())
+    }
+
+    /// Draws from a handle, a port, or a name from now on. Does not wait for this stage, which asks for its first events
+    /// when its callback returns.
+    ///
+    /// # Errors
+    /// Why not; then the stage is as it was.
+    pub fn subscribe_with<U: Upstream<In> + ?Sized>(
+        &self,
+        to: &U,
+        options: Subscribe<In>,
+    ) -> Result<Subscription, SubscribeError> {
+        let life = &self.stage.0;
+        let outlet = (to.resolve().0)(&life.runtime)?;
+        let takes: &Arc<dyn Takes<In>> =
+            self.takes.downcast_ref().expect("bug: a stage that takes events can be given links");
+        let link = Link::new(outlet.clone(), &options, takes.latch(), &life.name, life.id)?;
+        let subscription = Subscription::new(link.sub, &outlet);
+        match takes.add(link) {
+            true => Ok(subscription),
+            false => Err(SubscribeError::Ended { stage: life.name.clone(), reason: life.reason() }),
+        }
+    }
+}
+
+impl<In, Out: Send + 'static, S> Handle<In, Out, S> {
+    pub(crate) fn outlet(&self) -> Arc<Outlet<Out>> {
+        let outlet = self.outlet.clone().expect("bug: a stage that emits has an outlet");
+        outlet.downcast().expect("bug: the outlet of a stage has its event type")
+    }
+
+    /// Says something to every consumer, after exactly the events emitted so far. Needs no demand, survives discards.
+    /// Returns once it has its place. Never blocks.
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] if the stage has ended.
+    pub fn notify(&self, note: &Notification) -> Result<(), CallError> {
+        if let Some(reason) = self.stage.0.reason() {
+            return Err(CallError::Ended { stage: self.stage.name().clone(), reason: Some(reason) });
+        }
+        self.outlet().notify(note);
+        Ok(())
+    }
+
+    /// How many events stand in its lanes, or before them.
+    pub fn buffered(&self) -> usize {
+        self.outlet().figures().standing
+    }
+}
+
+impl<In, Out: 'static, S: 'static> Handle<In, Out, S> {
+    /// Runs `f` on the stage's thread, between two callbacks, and waits at most 5 s for its value. What it emits is handed
+    /// down before the value comes back.
+    ///
+    /// # Errors
+    /// See [`call_timeout`](Self::call_timeout).
+    pub fn call<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut S, &mut Context<'_, Out>) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        self.call_timeout(CALL, f)
+    }
+
+    /// The same with a limit of its own.
+    ///
+    /// # Errors
+    /// The limit passed (the closure may still run, its value is dropped); the stage ended, before or meanwhile; the stage
+    /// waits for the caller. A panic in `f` ends the stage.
+    pub fn call_timeout<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        f: impl FnOnce(&mut S, &mut Context<'_, Out>) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        self.ask_for(limit, true, move |state, ctx, tell| {
+            let value = f(state, ctx);
+            if let Some(emitter) = &mut ctx.emitter {
+                (emitter.hand_down)(emitter);
+            }
+            let _ = tell.send(value); // nobody may be waiting any more
+        })
+    }
+
+    /// Runs `f` on the stage's thread; the value may be sent later, and from elsewhere, through the [`Reply`].
+    ///
+    /// # Errors
+    /// As `call_timeout`; and [`CallError::ReplyDropped`] if the reply was dropped.
+    pub fn call_deferred<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        f: impl FnOnce(&mut S, Reply<R>, &mut Context<'_, Out>) + Send + 'static,
+    ) -> Result<R, CallError> {
+        self.ask_for(limit, false, move |state, ctx, tell| f(state, Reply(tell), ctx))
+    }
+
+    fn ask_for<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        at_once: bool,
+        f: impl FnOnce(&mut S, &mut Context<'_, Out>, Sender<R>) + Send + 'static,
+    ) -> Result<R, CallError> {
+        let life = &self.stage.0;
+        let ended = || CallError::Ended { stage: life.name.clone(), reason: life.reason() };
+        let _waiting = current::wait_for(vec![(life.id, life.name.clone())]).map_err(CallError::Cycle)?;
+        let (tell, told) = bounded(1);
+        let letter = move |state: &mut S, ctx: &mut Context<'_, Out>| {
+            f(state, ctx, tell);
+            Ok(())
+        };
+        if !self.post.post(Box::new(letter)) {
+            return Err(ended());
+        }
+        use crossbeam_channel::RecvTimeoutError::{Disconnected, Timeout};
+        told.recv_timeout(limit).map_err(|e| match e {
+            Timeout => CallError::Timeout { stage: life.name.clone(), after: limit },
+            Disconnected if at_once || life.has_ended() => ended(),
+            Disconnected => CallError::ReplyDropped { stage: life.name.clone() },
+        })
+    }
+
+    /// Runs `f` on the stage's thread, between two callbacks, and does not wait. Nothing if the stage has ended.
+    pub fn cast(&self, f: impl FnOnce(&mut S, &mut Context<'_, Out>) + Send + 'static) {
+        self.post.post(Box::new(move |state, ctx| {
+            f(state, ctx);
+            Ok(())
+        }));
+    }
+
+    /// Waits for the stage's end and gives its state back: to the first who asks.
+    ///
+    /// # Errors
+    /// The failure it ended with; or that there is no state to give: somebody has it, or it was made on the stage's own
+    /// thread (`consumer_with` and its like) and stays there.
+    pub fn finish(self) -> Result<S, StageError>
+    where
+        S: Send,
+    {
+        self.stage.join()?;
+        let failed = |cause: NoState| StageError::new(self.stage.name().clone(), ExitReason::error(cause));
+        let state = self.stage.0.take_state().ok_or_else(|| failed(NoState))?;
+        state.downcast().map(|state| *state).map_err(|_| failed(NoState))
+    }
+
+    /// For stages of a flow, whose input is taken.
+    pub(crate) fn fed(self) -> Handle<Nothing, Out, S> {
+        Handle { stage: self.stage, post: self.post, takes: self.takes, outlet: self.outlet, ends: PhantomData }
+    }
+
+    /// Forgets the type of the state, so that handles of different stages can be kept together. `finish` of it gives no
+    /// state.
+    pub fn erase(self) -> Handle<In, Out> {
+        Handle {
+            stage: self.stage,
+            post: Arc::new(Erased(self.post)),
+            takes: self.takes,
+            outlet: self.outlet,
+            ends: PhantomData,
+        }
+    }
+}
+
+/// There is no state for `finish`.
+#[derive(Clone, Copy, Debug)]
+struct NoState;
+impl fmt::Display for NoState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its state was given to somebody already, or was made on the stage's own thread and stayed there")
+    }
+}
+impl std::error::Error for NoState {}
+
+/// Answers a deferred call. Dropping it without sending is [`CallError::ReplyDropped`] for the caller.
+#[must_use]
+pub struct Reply<R>(Sender<R>);
+impl<R> Reply<R> {
+    /// Sends the value; from any thread. Nothing if the caller waits no more.
+    pub fn send(self, value: R) {
+        let _ = self.0.send(value);
+    }
+}
+impl<R> fmt::Debug for Reply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply(..)")
+    }
+}

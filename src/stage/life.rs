@@ -1,0 +1,235 @@
+//! The record of a running stage: its name, its end, who waits for that, its figures. Outlives the thread.
+//!
+//! Guarantees: an end is recorded once; everybody who waits for it is woken with the reason. Knows no event types.
+
+use super::StageRef;
+use super::token::StopToken;
+use crate::error::ExitReason;
+use crate::runtime::Runtime;
+use crate::sync::atomic::Figure;
+use crate::sync::chan::Sender;
+use crate::sync::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank};
+use crate::{Name, link};
+use std::any::Any;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// What a stage is told from outside, besides mail.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// Take in nothing more; what is inside is still handled.
+    Close,
+    Stop(ExitReason),
+}
+
+/// Wakes a stage whatever its mail is made of.
+pub(crate) trait Nudge: Send + Sync {
+    fn nudge(&self);
+}
+impl<M: Send> Nudge for link::Mailbox<M> {
+    fn nudge(&self) {
+        link::Mailbox::nudge(self);
+    }
+}
+
+/// Outlet figures of a stage, whatever its events.
+pub(crate) trait Sending: Send + Sync {
+    fn figures(&self) -> link::OutletFigures;
+}
+impl<E: Send + 'static> Sending for link::Outlet<E> {
+    fn figures(&self) -> link::OutletFigures {
+        link::Outlet::figures(self)
+    }
+}
+
+/// Hears of a failure before anybody downstream does.
+pub(crate) trait Watcher: Send + Sync {
+    fn ending(&self, stage: &Name, reason: &ExitReason);
+    /// After everybody who waits for that stage has heard.
+    fn ended(&self);
+}
+
+pub(crate) struct Life {
+    pub(crate) id: u64,
+    pub(crate) name: Name,
+    pub(crate) runtime: Runtime,
+    pub(crate) nudge: Arc<dyn Nudge>,
+    pub(crate) sending: Option<Arc<dyn Sending>>,
+    pub(crate) kind: StageKind,
+    pub(crate) token: StopToken,
+    pub(crate) figures: CachePadded<Figures>,
+    watchers: Vec<Arc<dyn Watcher>>,
+    /// Rank `Life`.
+    state: Mutex<State>,
+    /// Predicate: `state.reason.is_some()`. Notified once, by the stage's thread, when it has ended.
+    ended: Condvar,
+}
+
+/// Which of the three it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StageKind {
+    /// Emits only.
+    Producer,
+    /// Draws and emits.
+    ProducerConsumer,
+    /// Draws only.
+    Consumer,
+    /// A port: emits what is pushed.
+    Port,
+}
+
+#[derive(Default)]
+struct State {
+    reason: Option<ExitReason>,
+    order: Option<Order>,
+    monitors: Vec<Sender<ExitReason>>,
+    /// How many wait for the end, or own it.
+    waiters: usize,
+    last_state: Option<Box<dyn Any + Send>>,
+}
+
+/// Counted by the stage's thread alone, read by anybody.
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) started: std::sync::OnceLock<Instant>,
+    pub(crate) ended: std::sync::OnceLock<Instant>,
+    pub(crate) events_in: Figure,
+    pub(crate) slices: Figure,
+    pub(crate) idle: Figure,
+    pub(crate) held_back: Figure,
+}
+
+impl Figures {
+    /// Adds to a figure that only this thread writes.
+    #[inline]
+    pub(crate) fn add(figure: &Figure, n: u64) {
+        // ORDERING: Relaxed: one writer, and nothing is decided by it.
+        figure.store(figure.load(Relaxed) + n, Relaxed);
+    }
+    pub(crate) fn set_time(figure: &Figure, time: Duration) {
+        figure.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+    pub(crate) fn time(figure: &Figure) -> Duration {
+        Duration::from_nanos(figure.load(Relaxed))
+    }
+}
+
+impl Life {
+    #[allow(clippy::too_many_arguments, reason = "made in one place, with names")]
+    pub(crate) fn new(
+        id: u64,
+        name: Name,
+        runtime: Runtime,
+        kind: StageKind,
+        nudge: Arc<dyn Nudge>,
+        sending: Option<Arc<dyn Sending>>,
+        watchers: Vec<Arc<dyn Watcher>>,
+    ) -> Arc<Self> {
+        let waiters = watchers.len();
+        Arc::new(Self {
+            id,
+            name,
+            runtime,
+            nudge,
+            sending,
+            kind,
+            token: StopToken::new(),
+            figures: CachePadded::new(Figures::default()),
+            watchers,
+            state: Mutex::new(Rank::Life, State { waiters, ..State::default() }),
+            ended: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn reason(&self) -> Option<ExitReason> {
+        self.state.lock().reason.clone()
+    }
+
+    /// Gives an order; a stop is not taken back by a close.
+    pub(crate) fn order(&self, order: Order) {
+        let mut state = self.state.lock();
+        if state.reason.is_some() || matches!((&state.order, &order), (Some(_), Order::Close)) {
+            return;
+        }
+        state.order.get_or_insert(order.clone());
+        if matches!(order, Order::Stop(_)) && matches!(state.order, Some(Order::Close)) {
+            state.order = Some(order);
+        }
+        drop(state);
+        self.token.stop();
+        self.nudge.nudge();
+    }
+
+    pub(crate) fn ordered(&self) -> Option<Order> {
+        self.state.lock().order.clone()
+    }
+
+    /// Before anybody downstream hears of the end.
+    pub(crate) fn ending(&self, reason: &ExitReason) {
+        for watcher in &self.watchers {
+            watcher.ending(&self.name, reason);
+        }
+    }
+
+    /// Records the end and wakes all who wait for it. Returns whether anybody was told.
+    pub(crate) fn end(&self, reason: ExitReason, last_state: Option<Box<dyn Any + Send>>) -> bool {
+        let mut state = self.state.lock();
+        let told = state.waiters > 0 || !state.monitors.is_empty();
+        state.reason = Some(reason.clone());
+        state.last_state = last_state;
+        let monitors = std::mem::take(&mut state.monitors);
+        drop(state);
+        self.ended.notify_all();
+        for monitor in monitors {
+            let _ = monitor.try_send(reason.clone()); // has room for one; nobody may be listening any more
+        }
+        told
+    }
+
+    pub(crate) fn tell_watchers(&self) {
+        for watcher in &self.watchers {
+            watcher.ended();
+        }
+    }
+
+    /// Waits for the end; nothing if the deadline came first. Woken by `end` only.
+    pub(crate) fn wait(&self, deadline: Deadline) -> Option<ExitReason> {
+        let mut state = self.state.lock();
+        state.waiters += 1;
+        while state.reason.is_none() {
+            match deadline.instant() {
+                None => state = self.ended.wait(state),
+                // In real time also with a manual clock: whoever waits for a thread waits for the machine.
+                Some(at) if Clock::Real.now() < at => state = self.ended.wait_until(state, at),
+                Some(_) => break,
+            }
+        }
+        state.waiters -= 1;
+        state.reason.clone()
+    }
+
+    pub(crate) fn monitor(&self, monitor: Sender<ExitReason>) {
+        let mut state = self.state.lock();
+        match state.reason.clone() {
+            None => state.monitors.push(monitor),
+            Some(reason) => {
+                drop(state);
+                let _ = monitor.try_send(reason);
+            }
+        }
+    }
+
+    /// The state that the stage ended with: for the first who asks.
+    pub(crate) fn take_state(&self) -> Option<Box<dyn Any + Send>> {
+        self.state.lock().last_state.take()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.lock().reason.is_some()
+    }
+
+    pub(crate) fn to_ref(self: &Arc<Self>) -> StageRef {
+        StageRef(self.clone())
+    }
+}

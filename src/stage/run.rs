@@ -1,0 +1,524 @@
+//! Starts a stage's thread and runs it: rounds, callbacks, the end.
+//!
+//! Guarantees: callbacks run one at a time, on the stage's thread, under no lock; a panic in one is the stage's end and
+//! nobody else's. Order of an end: the mailbox closes, the name is given up, `terminate` runs, the first failure is
+//! recorded, subscriptions and the outlet end, then monitors and `join` hear of it.
+
+use super::builder::{Builder, Declared};
+use super::context::{Common, Context, Emitter};
+use super::current;
+use super::handle::{Handle, HandleParts};
+use super::kind::{Behaviour, Kind};
+use super::life::{Figures, Life, Order, Sending};
+use super::traits::{Init, Peer};
+use super::{Events, Subscription};
+use crate::error::{CancelReason, ExitReason, SpawnError, SubscriptionLost};
+use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side};
+use crate::runtime::Telemetry;
+use crate::sync::chan::{Sender, bounded};
+use crate::sync::{Arc, Clock, Latch, Patience, isolate, thread};
+use std::any::Any;
+
+/// A letter to a stage.
+pub(crate) type Letter<K> = Box<dyn FnOnce(&mut Running<K>) -> anyhow::Result<()> + Send>;
+
+/// Everything on a stage's thread.
+pub(crate) struct Running<K: Behaviour> {
+    body: K::Body,
+    pub(crate) inbox: Inbox<K::Feed, Letter<K>>,
+    pub(crate) emitter: Option<Emitter<K::Emit>>,
+    pub(crate) common: Common,
+    /// What was not taken of a slice, while a callback handles it.
+    rest: Vec<K::Feed>,
+}
+
+impl<K: Behaviour> Running<K> {
+    /// Runs a callback, hands over what it emitted, applies what it asked for. A failure is the stage's end.
+    fn callback<R>(
+        &mut self,
+        f: impl FnOnce(&mut K::Body, &mut Context<'_, K::Out>) -> anyhow::Result<R>,
+    ) -> Result<R, ExitReason> {
+        let ran = isolate(|| {
+            let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
+            let ran = f(&mut self.body, &mut ctx);
+            if ran.is_ok()
+                && let Some(emitter) = &mut self.emitter
+            {
+                emitter.flush();
+            }
+            ran
+        });
+        self.after_callback(ran)
+    }
+
+    fn after_callback<R>(&mut self, ran: Result<anyhow::Result<R>, Arc<str>>) -> Result<R, ExitReason> {
+        for (subscription, n) in self.common.asks.drain(..) {
+            self.inbox.ask(subscription.id, subscription.outlet.address(), n);
+        }
+        let reason = match ran {
+            Ok(Ok(r)) => return Ok(r),
+            Ok(Err(cause)) => reason_of(cause),
+            Err(message) => ExitReason::Panic(message),
+        };
+        if let Some(emitter) = &mut self.emitter {
+            emitter.abandon();
+        }
+        Err(reason)
+    }
+
+    /// Runs a closure of a call or cast.
+    pub(crate) fn with_state(
+        &mut self,
+        f: impl FnOnce(&mut K::State, &mut Context<'_, K::Out>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
+        f(K::state(&mut self.body), &mut ctx)
+    }
+
+    /// A slice: its callback, and what becomes of it if that fails.
+    fn slice(&mut self, link: usize) -> Result<(), ExitReason> {
+        let mut slice = std::mem::take(&mut self.inbox.buffer);
+        let n = slice.len();
+        let subscription = {
+            let link = &self.inbox.links[link];
+            Subscription::new(link.sub, &link.outlet)
+        };
+        let mut whole = false;
+        let ran = isolate(|| {
+            let events = Events::new(&mut slice, &mut self.rest, &mut whole, &subscription);
+            let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
+            let ran = K::events(&mut self.body, events, &mut ctx);
+            if ran.is_ok() {
+                self.rest.clear();
+                if let Some(emitter) = &mut self.emitter {
+                    emitter.flush();
+                }
+            }
+            ran
+        });
+        let figures = &self.common.life.figures;
+        Figures::add(&figures.events_in, n as u64);
+        Figures::add(&figures.slices, 1);
+        let ran = self.after_callback(ran);
+        match &ran {
+            Ok(()) => {
+                slice.clear();
+                self.inbox.buffer = slice;
+                self.inbox.handled(link, n);
+            }
+            Err(_) => {
+                let rest = std::mem::take(&mut self.rest);
+                let lost = if whole { n - rest.len() } else { usize::from(rest.len() < n) };
+                if lost > 0 {
+                    self.common.life.report(&Telemetry::Lost { stage: &self.common.life.name, count: lost });
+                }
+                self.inbox.give_back(link, rest, lost);
+            }
+        }
+        ran
+    }
+
+    /// A subscription ended: says so, then does what its cancel mode says.
+    fn link_ended(&mut self, link: usize, why: &CancelReason) -> Result<(), ExitReason> {
+        let link = self.inbox.remove(link);
+        let (producer, cancel) = (link.outlet.name().clone(), link.cancel);
+        let peer = Peer { name: producer.clone(), subscription: Subscription::new(link.sub, &link.outlet) };
+        drop(link);
+        self.callback(|body, ctx| K::cancelled(body, &peer, why, ctx))?;
+        if matches!(why, CancelReason::Down(ExitReason::Done)) {
+            if self.inbox.links.is_empty() {
+                self.callback(|body, ctx| K::done(body, ctx))?;
+                self.common.finish.get_or_insert(ExitReason::Done);
+            }
+            return Ok(());
+        }
+        self.lost(&producer, cancel, why);
+        Ok(())
+    }
+
+    /// What a consumer does that lost a producer by something else than its being done.
+    fn lost(&mut self, producer: &crate::Name, cancel: Cancel, why: &CancelReason) {
+        let reason = match why {
+            CancelReason::Down(reason) => reason.clone(),
+            CancelReason::Cancelled | CancelReason::NoProducer => {
+                ExitReason::error(SubscriptionLost { producer: producer.clone(), reason: why.clone() })
+            }
+        };
+        let ends = match cancel {
+            Cancel::Permanent => true,
+            Cancel::Transient => !matches!(reason, ExitReason::Normal | ExitReason::Shutdown),
+            Cancel::Temporary => false,
+        };
+        if ends {
+            self.common.finish.get_or_insert(reason);
+        }
+    }
+
+    pub(crate) fn add_link(&mut self, link: Link<K::Feed>) -> anyhow::Result<()> {
+        let peer = Peer { name: link.outlet.name().clone(), subscription: Subscription::new(link.sub, &link.outlet) };
+        self.inbox.links.push(link);
+        self.callback(|body, ctx| K::subscribed(body, &peer, ctx)).map_err(|reason| Ended(reason).into())
+    }
+
+    /// Runs what has come in the mail, and looks at orders.
+    pub(crate) fn mail(&mut self) -> Result<(), ExitReason> {
+        for letter in self.inbox.mail.take() {
+            let ran = isolate(|| {
+                letter(self)?;
+                match &mut self.emitter {
+                    Some(emitter) => emitter.flush(),
+                    None => {}
+                }
+                anyhow::Ok(())
+            });
+            self.after_callback(ran)?;
+            if let Some(reason) = self.common.finish.take() {
+                return Err(reason);
+            }
+        }
+        match self.common.life.ordered() {
+            Some(Order::Stop(reason)) => Err(reason),
+            Some(Order::Close) if K::SIDE == Some(Side::Port) => {
+                if let Some(emitter) = &self.emitter {
+                    emitter.outlet.close();
+                }
+                Ok(())
+            }
+            Some(Order::Close) if self.inbox.is_intake && !self.inbox.links.is_empty() => {
+                self.inbox.leave_all(false, &CancelReason::Cancelled);
+                self.callback(|body, ctx| K::done(body, ctx))?;
+                Err(ExitReason::Done)
+            }
+            // A stage that is fed by others ends when they do; one that is not, now.
+            Some(Order::Close) if self.inbox.links.is_empty() && self.emitter.is_some() => Err(ExitReason::Done),
+            Some(Order::Close) | None => Ok(()),
+        }
+    }
+
+    /// News of the stage's own outlet.
+    pub(crate) fn told(&mut self, told: crate::link::Told) -> Result<(), ExitReason> {
+        if let Some(reason) = told.fault {
+            return Err(reason);
+        }
+        if let Some(emitter) = &mut self.emitter {
+            emitter.granted += told.granted;
+        }
+        for news in told.news {
+            let Some(emitter) = &self.emitter else { break };
+            let peer = |note: crate::link::PeerNote| Peer {
+                name: note.name,
+                subscription: Subscription::new(note.sub, &emitter.outlet),
+            };
+            match news {
+                News::Subscribed(note) => {
+                    let peer = peer(note);
+                    self.callback(|body, ctx| K::subscribed(body, &peer, ctx))?;
+                }
+                News::Cancelled(note, why) => {
+                    let peer = peer(note);
+                    self.callback(|body, ctx| K::cancelled(body, &peer, &why, ctx))?;
+                }
+            }
+        }
+        if told.abandoned && self.inbox.ends_abandoned {
+            return Err(ExitReason::Done);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn publish_times(&self) {
+        let figures = &self.common.life.figures;
+        Figures::set_time(&figures.idle, self.inbox.waited.idle);
+        Figures::set_time(&figures.held_back, self.inbox.waited.held_back);
+    }
+
+    /// Waits for the next thing to do.
+    pub(crate) fn next(&mut self) -> Round {
+        let told = self.emitter.as_mut().and_then(|emitter| emitter.told.take());
+        let own = self.emitter.as_ref().map(|emitter| &*emitter.outlet as &dyn OwnSide);
+        let round = self.inbox.next(own, told);
+        self.publish_times();
+        round
+    }
+}
+
+/// The rounds of a stage with callbacks.
+pub(crate) fn rounds<K: Behaviour>(running: &mut Running<K>) -> ExitReason {
+    loop {
+        if let Some(reason) = running.common.finish.take() {
+            return reason;
+        }
+        let granted = running.emitter.as_mut().map_or(0, |emitter| std::mem::take(&mut emitter.granted));
+        let ran = if granted > 0 && K::SIDE == Some(Side::Grants) {
+            running.callback(|body, ctx| K::demand(body, granted, ctx))
+        } else {
+            match running.next() {
+                Round::Mail => running.mail(),
+                Round::Slice(link) => running.slice(link),
+                Round::Note(note) => running.callback(|body, ctx| K::note(body, &note, ctx)),
+                Round::Ended(link, why) => running.link_ended(link, &why),
+                Round::Told(told) => running.told(told),
+            }
+        };
+        if let Err(reason) = ran {
+            return reason;
+        }
+    }
+}
+
+/// Passes a reason through `anyhow`, for letters.
+#[derive(Debug)]
+struct Ended(ExitReason);
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+impl std::error::Error for Ended {}
+
+fn reason_of(cause: anyhow::Error) -> ExitReason {
+    match cause.downcast::<Ended>() {
+        Ok(Ended(reason)) => reason,
+        Err(cause) => ExitReason::error(cause),
+    }
+}
+
+/// What a stage begins with, made by the thread that spawns it and taken along to its own.
+struct Seed<K: Behaviour> {
+    make: super::builder::Make<K::Body>,
+    mail: Arc<Mailbox<Letter<K>>>,
+    outlet: Option<Arc<Outlet<K::Emit>>>,
+    life: Arc<Life>,
+    declared: Vec<Declared<K::Feed>>,
+    keep: Option<fn(K::State) -> Box<dyn Any + Send>>,
+    patience: Patience,
+    ends_abandoned: bool,
+    is_intake: bool,
+}
+
+/// Starts a stage: returns when `init` has succeeded, or says why not; then nothing is left of it.
+pub(crate) fn spawn<K: Behaviour>(builder: Builder<K>) -> Result<Handle<K::In, K::Out, K::State>, SpawnError> {
+    start(builder).map(|parts| parts.into_handle())
+}
+
+pub(crate) fn start<K: Behaviour>(builder: Builder<K>) -> Result<HandleParts<K>, SpawnError> {
+    let runtime = builder.runtime.unwrap_or_else(|| crate::Runtime::global().clone());
+    let id = runtime.next_id();
+    let name = builder.name.unwrap_or_else(|| crate::Name::from(format!("{}-{id}", builder.default_name)));
+    if let Some(cause) = builder.bad {
+        return Err(SpawnError::BadOption { stage: name, cause });
+    }
+    let latch = Latch::new(runtime.awake());
+    let mail = Arc::new(Mailbox::<Letter<K>>::new(latch.clone()));
+    let outlet = K::SIDE.map(|side| {
+        let on_discard = builder.emit.on_discard;
+        let (rt, stage) = (runtime.clone(), name.clone());
+        let hooks = Hooks {
+            on_discard: on_discard
+                .unwrap_or_else(|| Box::new(move |count| rt.report(&Telemetry::Discarded { stage: &stage, count }))),
+            weigh: builder.emit.weigh,
+        };
+        let options = Options {
+            name: name.clone(),
+            side,
+            dispatcher: builder.emit.dispatcher.unwrap_or_else(|| Box::new(crate::dispatch::DemandDispatcher::new())),
+            bound: builder.emit.bound.unwrap_or(match side {
+                Side::Gate => None,
+                Side::Grants | Side::Port => Some(super::builder::BUFFER),
+            }),
+            keep: builder.emit.keep,
+            hold_until: builder.emit.hold_until,
+            weighed: hooks.weigh.is_some(),
+            news: builder.emit.news,
+        };
+        if let Err(cause) = options.dispatcher.check() {
+            return Err(SpawnError::BadOption { stage: name.clone(), cause });
+        }
+        Ok(Outlet::new(options, hooks, &latch, runtime.awake()))
+    });
+    let outlet = outlet.transpose()?;
+    let sending = outlet.clone().map(|outlet| outlet as Arc<dyn Sending>);
+    let life = Life::new(id, name.clone(), runtime.clone(), builder.kind, mail.clone(), sending, builder.watchers);
+    let named = builder.named;
+    let emits = outlet.clone().map(|outlet| outlet as Arc<dyn Any + Send + Sync>);
+    runtime.registry().reserve(&name, &life, named, emits)?;
+    let seed = Seed::<K> {
+        make: builder.make,
+        mail: mail.clone(),
+        outlet: outlet.clone(),
+        life: life.clone(),
+        declared: builder.declared,
+        keep: builder.keep,
+        patience: Patience::new(builder.wait),
+        ends_abandoned: builder.ends_abandoned,
+        is_intake: builder.is_intake,
+    };
+    let (started, begun) = bounded(1);
+    let awake = runtime.awake().guard();
+    let spawned = thread::spawn(name.to_string(), builder.stack_size, move || {
+        let _awake = awake;
+        run(seed, &started);
+    });
+    if let Err(cause) = spawned {
+        runtime.registry().remove(&name, id);
+        return Err(SpawnError::Thread { stage: name, cause });
+    }
+    let parts = HandleParts { life: life.clone(), mail, outlet };
+    let after = builder.start_timeout;
+    let outcome = match after {
+        None => begun.recv().ok(),
+        Some(after) => match begun.recv_timeout(after) {
+            Ok(outcome) => Some(outcome),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => None,
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
+                life.order(Order::Stop(ExitReason::Shutdown));
+                return Err(SpawnError::Timeout { stage: name, after });
+            }
+        },
+    };
+    match outcome.expect("bug: a stage's thread always says how it began") {
+        Ok(()) => Ok(parts),
+        Err(e) => Err(e),
+    }
+}
+
+/// The whole of a stage's thread.
+fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
+    let Seed { make, mail, outlet, life, declared, keep, patience, ends_abandoned, is_intake } = seed;
+    let name = life.name.clone();
+    let registry = life.runtime.registry().clone();
+    current::set(&life);
+    let cannot = |cause: anyhow::Error| SpawnError::Init { stage: name.clone(), cause };
+    let give_up = |error: SpawnError, reason: ExitReason| {
+        mail.close();
+        registry.remove(&name, life.id);
+        if let Some(outlet) = &outlet {
+            outlet.end(reason.clone());
+        }
+        life.end(reason, None);
+        let _ = started.send(Err(error)); // room for one; whoever spawned may have given up waiting
+    };
+    let body = match isolate(|| {
+        life.runtime.thread_started(&name);
+        make()
+    }) {
+        Ok(Ok(body)) => body,
+        Ok(Err(cause)) => return give_up(cannot(cause), ExitReason::Shutdown),
+        Err(message) => return give_up(cannot(anyhow::anyhow!("panicked: {message}")), ExitReason::Panic(message)),
+    };
+    let mut inbox = Inbox::new(mail.clone(), life.runtime.clock().clone(), patience);
+    inbox.ends_abandoned = ends_abandoned;
+    inbox.is_source = K::SOURCE;
+    inbox.is_intake = is_intake;
+    let common = Common { life: life.clone(), finish: None, asks: Vec::new() };
+    let mut running = Running { body, inbox, emitter: outlet.clone().map(Emitter::new), common, rest: Vec::new() };
+    match running.callback(|body, ctx| K::init(body, ctx)) {
+        Ok(Init::Ready) => {}
+        Ok(Init::Decline) => return give_up(SpawnError::Declined { stage: name.clone() }, ExitReason::Shutdown),
+        Err(reason) => {
+            let cause = match &reason {
+                ExitReason::Error(cause) => anyhow::anyhow!("{cause:#}"),
+                other => anyhow::anyhow!("{other}"),
+            };
+            return give_up(cannot(cause), reason);
+        }
+    }
+    // Declared subscriptions: one that is impossible fails the start; a producer that is not there counts as a cancel.
+    let mut lost = Vec::new();
+    for declared in declared {
+        let cancel = declared.options.cancel;
+        let linked = (declared.upstream)(&life.runtime)
+            .and_then(|outlet| Link::new(outlet, &declared.options, mail.latch(), &name, life.id));
+        match linked {
+            Ok(link) => match running.add_link(link) {
+                Ok(()) => {}
+                Err(cause) => {
+                    let reason = reason_of(cause);
+                    running.inbox.leave_all(true, &CancelReason::Down(reason.clone()));
+                    return give_up(cannot(anyhow::anyhow!("{reason}")), reason);
+                }
+            },
+            Err(cause) => match cause {
+                crate::SubscribeError::NoProducer { name: producer } => {
+                    lost.push((producer, cancel, CancelReason::NoProducer));
+                }
+                crate::SubscribeError::Ended { stage, reason } => {
+                    let why = reason.map_or(CancelReason::NoProducer, CancelReason::Down);
+                    lost.push((stage, cancel, why));
+                }
+                cause => {
+                    running.inbox.leave_all(false, &CancelReason::Cancelled);
+                    return give_up(SpawnError::Subscribe { stage: name.clone(), cause }, ExitReason::Shutdown);
+                }
+            },
+        }
+    }
+    // A port is published by whoever starts it, as something that can be pushed into.
+    if K::SIDE != Some(Side::Port) {
+        registry.publish(&name, life.id);
+    }
+    let _ = life.figures.started.set(Clock::Real.now());
+    life.runtime.enter(&life);
+    let _ = started.send(Ok(()));
+    for (producer, cancel, why) in lost {
+        match why {
+            CancelReason::Down(ExitReason::Done) => {
+                if running.inbox.links.is_empty() {
+                    running.common.finish.get_or_insert(ExitReason::Done);
+                }
+            }
+            why => running.lost(&producer, cancel, &why),
+        }
+    }
+    let reason = match isolate(|| K::main(&mut running)) {
+        Ok(reason) => reason,
+        Err(message) => ExitReason::Panic(message),
+    };
+    end(running, reason, keep);
+}
+
+/// The end of a stage.
+fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<fn(K::State) -> Box<dyn Any + Send>>) {
+    let Running { mut body, mut inbox, emitter, common, rest } = running;
+    let life = common.life;
+    let _ = isolate(|| {
+        drop(inbox.mail.close()); // callers in it hear that by their replies' end
+        drop(rest);
+        drop(std::mem::take(&mut inbox.buffer));
+    });
+    life.runtime.registry().remove(&life.name, life.id);
+    life.token.stop();
+    if let Err(message) = isolate(|| K::terminate(&mut body, &reason))
+        && !reason.is_failure()
+    {
+        reason = ExitReason::Panic(message);
+    }
+    life.ending(&reason);
+    inbox.leave_all(reason.is_failure(), &CancelReason::Down(reason.clone()));
+    if let Some(emitter) = emitter {
+        let left = match K::SIDE {
+            Some(Side::Port) => emitter.outlet.end_port(reason.clone(), matches!(reason, ExitReason::Done)),
+            _ => emitter.outlet.end(reason.clone()),
+        };
+        K::left(&mut body, &emitter.outlet, left, &life);
+    }
+    let state = isolate(|| match keep {
+        Some(keep) => Some(keep(K::into_state(body))),
+        None => {
+            drop(body);
+            None
+        }
+    });
+    let _ = life.figures.ended.set(Clock::Real.now());
+    life.runtime.leave(&life);
+    let told = life.end(reason.clone(), state.unwrap_or_default());
+    life.report(&Telemetry::Ended { stage: &life.name, reason: &reason, told });
+    life.tell_watchers();
+    current::clear();
+}
+
+impl<K: Behaviour> Running<K> {
+    pub(crate) fn body(&mut self) -> &mut <K as Kind>::Body {
+        &mut self.body
+    }
+}

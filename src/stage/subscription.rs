@@ -1,0 +1,87 @@
+//! One link between a producer and a consumer, as a handle.
+
+use crate::Name;
+use crate::error::SubscribeError;
+use crate::link::{Outlet, SubId};
+use crate::sync::Arc;
+use std::fmt;
+
+/// One subscription. A cheap clone; dropping it does not cancel.
+#[derive(Clone)]
+pub struct Subscription {
+    pub(crate) id: SubId,
+    pub(crate) outlet: Arc<dyn Asked>,
+}
+
+/// An outlet, whatever its events.
+pub(crate) trait Asked: Send + Sync {
+    fn ask(&self, id: SubId, n: usize) -> bool;
+    fn cancel(&self, id: SubId) -> bool;
+    fn is_active(&self, id: SubId) -> bool;
+    fn name(&self) -> &Name;
+    fn address(&self) -> *const ();
+}
+impl<E: Send + 'static> Asked for Outlet<E> {
+    fn ask(&self, id: SubId, n: usize) -> bool {
+        Outlet::ask(self, id, n)
+    }
+    fn cancel(&self, id: SubId) -> bool {
+        Outlet::cancel(self, id)
+    }
+    fn is_active(&self, id: SubId) -> bool {
+        Outlet::is_active(self, id)
+    }
+    fn name(&self) -> &Name {
+        Outlet::name(self)
+    }
+    fn address(&self) -> *const () {
+        std::ptr::from_ref(self).cast()
+    }
+}
+
+impl Subscription {
+    pub(crate) fn new<E: Send + 'static>(id: SubId, outlet: &Arc<Outlet<E>>) -> Self {
+        Self { id, outlet: outlet.clone() }
+    }
+
+    /// Asks for `n` events, for a subscription with manual demand; from any thread. A sleeping consumer is woken if they
+    /// are there. Asking for 0 is nothing. Never blocks.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Ended`] if the subscription or its producer has ended.
+    pub fn ask(&self, n: usize) -> Result<(), SubscribeError> {
+        match self.outlet.ask(self.id, n) {
+            true => Ok(()),
+            false => Err(SubscribeError::Ended { stage: self.outlet.name().clone(), reason: None }),
+        }
+    }
+
+    /// Ends it, for every event that was not drawn yet: those stay with the producer for other consumers (of a broadcast
+    /// they are discarded and counted). The consumer then follows its cancel mode. Nothing if it has ended. Never blocks.
+    pub fn cancel(&self) {
+        self.outlet.cancel(self.id);
+    }
+
+    /// Whether events may still come through it.
+    pub fn is_active(&self) -> bool {
+        self.outlet.is_active(self.id)
+    }
+
+    /// The producer's name.
+    pub fn producer(&self) -> &Name {
+        self.outlet.name()
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subscription(to {:?})", self.outlet.name())
+    }
+}
+
+impl PartialEq for Subscription {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.outlet.address() == other.outlet.address()
+    }
+}
+impl Eq for Subscription {}
