@@ -4,7 +4,11 @@ use super::*;
 use crate::link::dispatch::{BroadcastDispatcher, PartitionDispatcher};
 
 /// A producer that answers demand with the next numbers, and ends its thread once it has emitted `all`.
-fn produce(mut producer: Stage, all: usize, mut emitted: impl FnMut(usize) + Send + 'static) -> JoinHandle<Stage> {
+pub(super) fn produce(
+    mut producer: Stage,
+    all: usize,
+    mut emitted: impl FnMut(usize) + Send + 'static,
+) -> JoinHandle<Stage> {
     spawn(move || {
         let mut next = 0;
         while next < all {
@@ -19,7 +23,7 @@ fn produce(mut producer: Stage, all: usize, mut emitted: impl FnMut(usize) + Sen
 }
 
 /// A consumer that handles `all` events, in order.
-fn consume(mut consumer: Stage, all: Vec<E>) -> JoinHandle<Stage> {
+pub(super) fn consume(mut consumer: Stage, all: Vec<E>) -> JoinHandle<Stage> {
     spawn(move || {
         let mut seen = Vec::new();
         while seen.len() < all.len() {

@@ -5,18 +5,18 @@ use crate::link::Reserved;
 use crate::link::dispatch::PartitionDispatcher;
 
 /// What is still in the port when nobody draws any more.
-fn left(port: &Outlet<E>) -> Vec<E> {
+pub(super) fn left(port: &Outlet<E>) -> Vec<E> {
     port.end_port(ExitReason::Normal, false)
 }
 
 /// Pushes on a thread of its own; returns what was handed back.
-fn pusher(port: &Arc<Outlet<E>>, event: E, time: &Time) -> JoinHandle<Option<PushError<E>>> {
+pub(super) fn pusher(port: &Arc<Outlet<E>>, event: E, time: &Time) -> JoinHandle<Option<PushError<E>>> {
     let (port, time) = (port.clone(), time.clone());
     spawn(move || push_waiting(&port, event, &time).err())
 }
 
 /// Handles one slice, on a thread of its own; then leaves.
-fn handles_one(port: &Arc<Outlet<E>>, fates: &Fates) -> JoinHandle<()> {
+pub(super) fn handles_one(port: &Arc<Outlet<E>>, fates: &Fates) -> JoinHandle<()> {
     let mut consumer = Stage::new(1).subscribed(port, slices_of(1));
     let fates = fates.clone();
     spawn(move || {
@@ -26,7 +26,7 @@ fn handles_one(port: &Arc<Outlet<E>>, fates: &Fates) -> JoinHandle<()> {
 }
 
 /// The thread of a port: ends it when all that it accepted is handled.
-fn serve(port: &Outlet<E>, owner: &Arc<Latch>) {
+pub(super) fn serve(port: &Outlet<E>, owner: &Arc<Latch>) {
     loop {
         owner.clear();
         if port.intake().drained {

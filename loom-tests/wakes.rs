@@ -4,19 +4,19 @@ use super::*;
 
 /// Two outlets: C1 draws from both, C2 from the first. The handler of C1 lasts until all events of the first outlet but
 /// those in its own hand are handled.
-struct TwoOutlets {
+pub(super) struct TwoOutlets {
     /// In which C1 looks at them.
-    order: [usize; 2],
+    pub(super) order: [usize; 2],
     /// Into the first and the second.
-    pushes: [u8; 2],
+    pub(super) pushes: [u8; 2],
     /// C1 is told to stop.
-    stop: bool,
+    pub(super) stop: bool,
     /// C2 subscribes while all else is going on.
-    late: bool,
+    pub(super) late: bool,
 }
 
 impl TwoOutlets {
-    const THIS: Self = Self { order: [0, 1], pushes: [1, 1], stop: false, late: false };
+    pub(super) const THIS: Self = Self { order: [0, 1], pushes: [1, 1], stop: false, late: false };
 
     pub(super) fn explore(self) {
         let Self { order, pushes, stop, late } = self;

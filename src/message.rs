@@ -64,6 +64,7 @@ impl<T> From<T> for Message<T> {
 /// assert_eq!(std::mem::size_of_val(&meta), std::mem::size_of::<usize>());
 /// ```
 #[derive(Default)]
+#[allow(clippy::box_collection, reason = "one word while it is empty, as nearly all are")]
 pub struct Metadata(Option<Box<Vec<(TypeId, Value)>>>);
 type Value = Box<dyn Any + Send + Sync>;
 

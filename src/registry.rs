@@ -94,8 +94,9 @@ struct Entry {
     life: Arc<Life>,
     published: bool,
     /// A `Port<E>`, or an `Arc<Outlet<E>>` of a stage that emits.
-    emits: Option<Arc<dyn Any + Send + Sync>>,
+    emits: Option<Emitting>,
 }
+type Emitting = Arc<dyn Any + Send + Sync>;
 
 impl Registry {
     pub(crate) fn new() -> Self {
@@ -111,7 +112,7 @@ impl Registry {
         name: &Name,
         life: &Arc<Life>,
         named: bool,
-        emits: Option<Arc<dyn Any + Send + Sync>>,
+        emits: Option<Emitting>,
     ) -> Result<(), SpawnError> {
         if !named {
             return Ok(());
@@ -183,7 +184,7 @@ impl Registry {
         drop(entry); // after unlocking: it may be the last handle of something
     }
 
-    fn find(&self, name: &str) -> Option<(Arc<Life>, Option<Arc<dyn Any + Send + Sync>>)> {
+    fn find(&self, name: &str) -> Option<(Arc<Life>, Option<Emitting>)> {
         self.entries.read(|entries| {
             let entry = entries.get(name).filter(|entry| entry.published)?;
             Some((entry.life.clone(), entry.emits.clone()))

@@ -43,8 +43,9 @@ struct Inner {
 struct Hooks {
     next: u64,
     on_event: Vec<(u64, OnEvent)>,
-    on_thread_start: Option<Arc<dyn Fn(&Name) + Send + Sync>>,
+    on_thread_start: Option<OnThreadStart>,
 }
+type OnThreadStart = Arc<dyn Fn(&Name) + Send + Sync>;
 type OnEvent = Arc<dyn Fn(&Telemetry<'_>) + Send + Sync>;
 
 /// Numbers of stages, over all runtimes.
@@ -187,6 +188,13 @@ pub enum Telemetry<'a> {
         /// How many.
         count: usize,
     },
+    /// The system refused the library a thread: the timer's, or one that hands on what is lost.
+    NoThread {
+        /// Whom it was for.
+        stage: &'a Name,
+        /// What the system said.
+        cause: &'a std::io::Error,
+    },
     /// A stage ended.
     Ended {
         /// Which.
@@ -203,6 +211,7 @@ impl Telemetry<'_> {
         match self {
             Self::Discarded { stage, count } => Some(format!("stage {stage:?} discarded {count} events")),
             Self::Lost { stage, count } => Some(format!("stage {stage:?} lost {count} events")),
+            Self::NoThread { stage, cause } => Some(format!("no thread for stage {stage:?}: {cause}")),
             Self::Ended { stage, reason, told: false } if reason.is_failure() => {
                 Some(format!("stage {stage:?} failed: {reason}"))
             }

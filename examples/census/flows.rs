@@ -2,10 +2,7 @@
 
 use crate::shared::{copies, count::count, failure::Failures, options::Options, stock::Stock, walk::walk};
 use crate::{interrupt::Interrupt, progress::Progress};
-use drawgate::{
-    Runnable,
-    flow::{Parallel, Watch},
-};
+use drawgate::flow::{Parallel, Runnable, Watch};
 
 /// What a census is taken with.
 pub(crate) struct Census {

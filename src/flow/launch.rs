@@ -8,8 +8,9 @@ use crate::error::{ExitReason, SpawnError};
 use crate::link::{Outlet, Subscribe};
 use crate::runtime::Runtime;
 use crate::stage::{
-    Builder, Context, Declared, Events, Handle, Kind, Life, Nothing, Out, Resolve, Running, SinkBody, SinkKind, Sinks,
-    Slices, SourceBody, SourceKind, SourceSink, StageKind, StepBody, StepKind, StopToken, Stopped,
+    Builder, Context, Declared, Events, Handle, HandleOf, Kind, Life, Nothing, Out, Resolve, Running, SinkBody,
+    SinkKind, Sinks, Slices, SourceBody, SourceKind, SourceSink, StageKind, StepBody, StepKind, StopToken, Stopped,
+    keep,
 };
 use crate::sync::Arc;
 
@@ -22,11 +23,7 @@ pub(super) struct Launch {
 
 impl Launch {
     /// Starts one stage of the flow, as a part of its graph. `step` is what it is called in figures.
-    pub(super) fn start<K: Kind>(
-        &mut self,
-        mut builder: Builder<K>,
-        step: &Name,
-    ) -> Result<Handle<K::In, K::Out, K::State>, SpawnError> {
+    pub(super) fn start<K: Kind>(&mut self, mut builder: Builder<K>, step: &Name) -> Result<HandleOf<K>, SpawnError> {
         builder.runtime.get_or_insert_with(|| self.runtime.clone());
         builder.ends_abandoned = true;
         if let Some(graph) = &self.graph {
@@ -132,9 +129,6 @@ pub(super) fn ending<E: Send + 'static, T: Step<E>, A: Send + 'static>(
 ) -> Result<Arc<Life>, SpawnError> {
     fn life<I, A>(handle: Handle<I, Nothing, A>) -> Arc<Life> {
         handle.0.clone()
-    }
-    fn keep<S: Send + 'static>(state: S) -> Box<dyn std::any::Any + Send> {
-        Box::new(state)
     }
     match head {
         // A source and its end do not share a thread: the end has one of its own, which is what a flow promises.

@@ -38,8 +38,10 @@ pub struct Subscribe<E> {
     /// With manual demand: asked for at the start.
     pub(crate) first: usize,
     partition: Option<Result<usize, &'static str>>,
-    selector: Option<Arc<dyn Fn(&E) -> bool + Send + Sync>>,
+    selector: Option<Selector<E>>,
 }
+
+pub(crate) type Selector<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 
 impl<E> Clone for Subscribe<E> {
     fn clone(&self) -> Self {
@@ -140,7 +142,7 @@ impl<E> Subscribe<E> {
     pub(crate) fn get_partition(&self) -> Option<Result<usize, &'static str>> {
         self.partition
     }
-    pub(crate) fn get_selector(&self) -> Option<Arc<dyn Fn(&E) -> bool + Send + Sync>> {
+    pub(crate) fn get_selector(&self) -> Option<Selector<E>> {
         self.selector.clone()
     }
 

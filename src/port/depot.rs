@@ -11,7 +11,7 @@ use crate::link::{Outlet, Routed};
 use crate::runtime::Telemetry;
 use crate::stage::Life;
 use crate::sync::{Arc, Mutex, Rank, Weak, isolate, thread};
-use crate::timer::{Due, TimerKey};
+use crate::timer::{Due, Refused, TimerKey};
 use std::collections::{HashMap, VecDeque};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -113,10 +113,20 @@ impl<E: Send + 'static> Depot<E> {
                 }
                 Ok(TimerId(token))
             }
-            Err(_) => match self.state.lock().delayed.remove(&token) {
-                Some(refused) => Err(PushError::Full(refused.event)),
-                None => Ok(TimerId(token)), // the port has ended meanwhile, and counted it
-            },
+            Err(refused) => {
+                if let Refused::Thread(cause) = &refused {
+                    self.life().report(&Telemetry::NoThread { stage: &self.life().name, cause });
+                }
+                self.refused(token)
+            }
+        }
+    }
+
+    /// Takes back what the timer does not take.
+    fn refused(&self, token: u64) -> Result<TimerId, PushError<E>> {
+        match self.state.lock().delayed.remove(&token) {
+            Some(refused) => Err(PushError::Full(refused.event)),
+            None => Ok(TimerId(token)), // the port has ended meanwhile, and counted it
         }
     }
 
@@ -183,10 +193,11 @@ impl<E: Send + 'static> Depot<E> {
         // Not here: `on_lost` is the user's, and this is the timer's thread.
         let me = self.me.upgrade().expect("bug: used, and so alive");
         let spawned = thread::spawn(format!("{}-lost", life.name), None, move || me.lose(vec![lost]));
-        if spawned.is_err()
-            && let Some(outlet) = self.outlet.get()
-        {
-            outlet.count_lost(1);
+        if let Err(cause) = spawned {
+            life.report(&Telemetry::NoThread { stage: &life.name, cause: &cause });
+            if let Some(outlet) = self.outlet.get() {
+                outlet.count_lost(1);
+            }
         }
     }
 }

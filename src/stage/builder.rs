@@ -1,10 +1,10 @@
 //! One stage before it runs.
 
-use super::kind::{Draws, Emits, Kind};
+use super::kind::{Draws, Emits, HandleOf, Kind};
 use super::life::{StageKind, Watcher};
 use super::traits::{Consumer, Producer, ProducerConsumer};
 use super::upstream::Upstream;
-use super::{ConsumerKind, Handle, ProducerConsumerKind, ProducerKind};
+use super::{ConsumerKind, ProducerConsumerKind, ProducerKind};
 use crate::Name;
 use crate::dispatch::{Dispatcher, PartitionDispatcher};
 use crate::error::{BadOption, SpawnError, SubscribeError};
@@ -47,7 +47,7 @@ pub struct Builder<K: Kind> {
     pub(crate) stack_size: Option<usize>,
     pub(crate) start_timeout: Option<Duration>,
     pub(crate) make: Make<K::Body>,
-    pub(crate) keep: Option<fn(K::State) -> Box<dyn Any + Send>>,
+    pub(crate) keep: Option<Keep<K::State>>,
     pub(crate) emit: EmitOptions<K::Emit>,
     pub(crate) declared: Vec<Declared<K::Feed>>,
     pub(crate) ends_abandoned: bool,
@@ -57,6 +57,8 @@ pub struct Builder<K: Kind> {
     pub(crate) bad: Option<BadOption>,
 }
 
+/// Keeps the last state for `finish`.
+pub(crate) type Keep<S> = fn(S) -> Box<dyn Any + Send>;
 pub(crate) type Make<B> = Box<dyn FnOnce() -> anyhow::Result<B> + Send>;
 
 /// Options of the sending half.
@@ -147,7 +149,7 @@ impl<K: Kind> Builder<K> {
     ///
     /// # Errors
     /// Which of that failed. No thread, name or subscription is left then.
-    pub fn spawn(self) -> Result<Handle<K::In, K::Out, K::State>, SpawnError> {
+    pub fn spawn(self) -> Result<HandleOf<K>, SpawnError> {
         K::start(self)
     }
 
@@ -219,7 +221,8 @@ impl<K: Draws> Builder<K> {
     }
 }
 
-fn keep<S: Send + 'static>(state: S) -> Box<dyn Any + Send> {
+/// The [`Keep`] of states that may leave their thread.
+pub(crate) fn keep<S: Send + 'static>(state: S) -> Box<dyn Any + Send> {
     Box::new(state)
 }
 

@@ -1,6 +1,6 @@
 //! Stages that are one closure.
 
-use super::builder::Builder;
+use super::builder::{Builder, keep};
 use super::context::{Context, Emitter};
 use super::kind::{Behaviour, Draws, Emits, Kind, Never};
 use super::life::{Order, StageKind};
@@ -9,7 +9,6 @@ use super::{Events, Handle, Nothing};
 use crate::error::{ExitReason, SpawnError};
 use crate::link::Side;
 use crate::sealed::Sealed;
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -167,10 +166,6 @@ fn step<I: Send + 'static, O: Send + 'static>(
     builder.keep = Some(keep);
     builder.emit.news = false;
     builder
-}
-
-fn keep<S: Send + 'static>(state: S) -> Box<dyn Any + Send> {
-    Box::new(state)
 }
 
 fn sink<I: Send + 'static, A: Send + 'static>(

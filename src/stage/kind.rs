@@ -31,8 +31,11 @@ pub trait Kind: Sealed + Sized + 'static {
     #[doc(hidden)]
     type Body: 'static;
     #[doc(hidden)]
-    fn start(builder: Builder<Self>) -> Result<Handle<Self::In, Self::Out, Self::State>, SpawnError>;
+    fn start(builder: Builder<Self>) -> Result<HandleOf<Self>, SpawnError>;
 }
+/// The handle of a stage of this kind.
+pub type HandleOf<K> = Handle<<K as Kind>::In, <K as Kind>::Out, <K as Kind>::State>;
+
 /// A kind that emits.
 pub trait Emits: Kind<Emit = <Self as Kind>::Out> {}
 /// A kind that draws.

@@ -27,7 +27,7 @@ pub use closures::{SinkKind, StepKind, filter, flat_map, fold, for_each, map, to
 pub use context::Context;
 pub use events::Events;
 pub use handle::{Handle, Nothing, Reply, StageRef};
-pub use kind::{ConsumerKind, Draws, Emits, Kind, ProducerConsumerKind, ProducerKind};
+pub use kind::{ConsumerKind, Draws, Emits, HandleOf, Kind, ProducerConsumerKind, ProducerKind};
 pub use life::StageKind;
 pub use source::{Out, SourceKind, Stopped};
 pub use subscription::Subscription;
@@ -35,7 +35,7 @@ pub use token::StopToken;
 pub use traits::{Consumer, Init, Peer, Producer, ProducerConsumer};
 pub use upstream::Upstream;
 
-pub(crate) use builder::{Declared, Resolve};
+pub(crate) use builder::{Declared, Resolve, keep};
 pub(crate) use closures::{SinkBody, Sinks, Slices, StepBody};
 pub(crate) use context::Emitter;
 pub(crate) use current::wait_for;

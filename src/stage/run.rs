@@ -4,11 +4,11 @@
 //! nobody else's. Order of an end: the mailbox closes, the name is given up, `terminate` runs, the first failure is
 //! recorded, subscriptions and the outlet end, then monitors and `join` hear of it.
 
-use super::builder::{Builder, Declared};
+use super::builder::{Builder, Declared, Keep};
 use super::context::{Common, Context, Emitter};
 use super::current;
-use super::handle::{Handle, HandleParts};
-use super::kind::{Behaviour, Kind};
+use super::handle::HandleParts;
+use super::kind::{Behaviour, HandleOf, Kind};
 use super::life::{Figures, Life, Order, Sending};
 use super::traits::{Init, Peer};
 use super::{Events, Subscription};
@@ -165,9 +165,8 @@ impl<K: Behaviour> Running<K> {
         for letter in self.inbox.mail.take() {
             let ran = isolate(|| {
                 letter(self)?;
-                match &mut self.emitter {
-                    Some(emitter) => emitter.flush(),
-                    None => {}
+                if let Some(emitter) = &mut self.emitter {
+                    emitter.flush();
                 }
                 anyhow::Ok(())
             });
@@ -290,14 +289,14 @@ struct Seed<K: Behaviour> {
     outlet: Option<Arc<Outlet<K::Emit>>>,
     life: Arc<Life>,
     declared: Vec<Declared<K::Feed>>,
-    keep: Option<fn(K::State) -> Box<dyn Any + Send>>,
+    keep: Option<Keep<K::State>>,
     patience: Patience,
     ends_abandoned: bool,
     is_intake: bool,
 }
 
 /// Starts a stage: returns when `init` has succeeded, or says why not; then nothing is left of it.
-pub(crate) fn spawn<K: Behaviour>(builder: Builder<K>) -> Result<Handle<K::In, K::Out, K::State>, SpawnError> {
+pub(crate) fn spawn<K: Behaviour>(builder: Builder<K>) -> Result<HandleOf<K>, SpawnError> {
     start(builder).map(|parts| parts.into_handle())
 }
 
@@ -478,7 +477,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
 }
 
 /// The end of a stage.
-fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<fn(K::State) -> Box<dyn Any + Send>>) {
+fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<Keep<K::State>>) {
     let Running { mut body, mut inbox, emitter, common, rest } = running;
     let life = common.life;
     let _ = isolate(|| {

@@ -4,13 +4,14 @@
 //! out; with a manual one the latch is entered with the clock, and moving the clock wakes it. So tests and models need
 //! no sleep, and in a model, where timed waits never fire, a deadline is still something that can pass.
 
-use super::{Arc, Latch, Mutex, Rank, Weak};
+use super::{Arc, Latch, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// What a runtime takes its time from.
 #[derive(Clone)]
 pub(crate) enum Clock {
     Real,
+    #[cfg_attr(not(any(test, feature = "test-util")), allow(dead_code, reason = "made by tests"))]
     Manual(Arc<ManualTime>),
 }
 
@@ -64,10 +65,11 @@ struct ManualState {
 }
 
 impl ManualTime {
+    #[cfg(any(test, feature = "test-util"))]
     #[allow(clippy::disallowed_methods, reason = "this is the place that may")]
     pub(crate) fn new() -> Arc<Self> {
         let state = ManualState { since: Duration::ZERO, sleepers: Vec::new() };
-        Arc::new(Self { base: Instant::now(), state: Mutex::new(Rank::Timer, state) })
+        Arc::new(Self { base: Instant::now(), state: Mutex::new(super::Rank::Timer, state) })
     }
 
     pub(crate) fn now(&self) -> Instant {

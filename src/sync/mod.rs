@@ -8,6 +8,7 @@
 mod clock;
 mod isolate;
 mod latch;
+#[allow(clippy::disallowed_types, reason = "this is the place that may")]
 mod lock;
 pub(crate) mod thread;
 

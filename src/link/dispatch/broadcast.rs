@@ -2,8 +2,8 @@
 
 use super::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneView, SubId, Targets};
 use crate::error::SubscribeError;
+use crate::link::subscribe::Selector;
 use crate::stage::Subscribe;
-use crate::sync::Arc;
 
 /// Gives every consumer every event; the producer is asked for what the slowest can take.
 ///
@@ -33,11 +33,9 @@ pub struct BroadcastDispatcher {
 
 struct Consumer {
     id: u64,
-    /// `Arc<dyn Fn(&E) -> bool + Send + Sync>` of the event type, which this struct does not carry.
+    /// A `Selector` of the event type, which this struct does not carry.
     selector: Option<Box<dyn std::any::Any + Send>>,
 }
-
-type Selector<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 
 impl std::fmt::Debug for BroadcastDispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

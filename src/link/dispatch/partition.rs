@@ -5,7 +5,7 @@ use crate::Name;
 use crate::error::{BadOption, SubscribeError};
 use crate::stage::Subscribe;
 use crate::sync::Arc;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 
 /// Sends each event to the partition that its key names. A consumer draws one partition, said when it subscribes
 /// ([`Subscribe::partition`], [`Subscribe::partition_named`]).
@@ -47,10 +47,8 @@ impl<E: Send + 'static> PartitionDispatcher<E> {
         // Fixed keys: the same event goes to the same partition in every run.
         let hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
         Self::by_index(n, move |event| {
-            let mut state = hasher.build_hasher();
-            key(event).hash(&mut state);
             // The high half of the product: an even spread without a division.
-            Some(((u128::from(state.finish()) * n as u128) >> 64) as usize)
+            Some(((u128::from(hasher.hash_one(key(event))) * n as u128) >> 64) as usize)
         })
     }
 
