@@ -492,7 +492,11 @@ impl Bench {
             return Err(format!("does not compile: {first}; see {}", log.display()));
         }
         let stdout = String::from_utf8_lossy(&output.stdout);
-        let built = executable(&stdout).ok_or_else(|| format!("cargo named no test binary; see {}", log.display()))?;
+        let (built, fresh) =
+            executable(&stdout).ok_or_else(|| format!("cargo named no test binary; see {}", log.display()))?;
+        if fresh {
+            return Err("proves nothing: cargo sees no change in what it builds".into());
+        }
         // Moved away, not copied: a file that is still open for writing cannot be run.
         let binary = self.bin.join(format!("{name}-{suffix}"));
         fs::rename(built, &binary).map_err(|e| format!("{built}: {e}"))?;
@@ -500,10 +504,11 @@ impl Bench {
     }
 }
 
-/// The test binary that cargo's messages name.
-fn executable(messages: &str) -> Option<&str> {
+/// The test binary that cargo's messages name, and whether it stood there before.
+fn executable(messages: &str) -> Option<(&str, bool)> {
     let line = messages.lines().rfind(|l| l.contains("\"test\":true}") && l.contains("\"executable\":\""))?;
-    line.split_once("\"executable\":\"")?.1.split('"').next()
+    let path = line.split_once("\"executable\":\"")?.1.split('"').next()?;
+    Some((path, !line.contains("\"fresh\":false")))
 }
 
 /// Waits for the child's end; `None` if it took too long and was killed.
@@ -685,9 +690,13 @@ mutant swapped
 
     #[test]
     fn the_binary_is_the_one_that_holds_tests() {
-        let message = |test, path| format!("{{\"profile\":{{\"test\":{test}}},\"executable\":{path}}}\n");
-        let all = message("true", "\"/t/it\"") + &message("false", "\"/t/tool\"") + &message("true", "null");
-        assert_eq!(executable(&all), Some("/t/it"));
-        assert_eq!(executable(&message("false", "\"/t/tool\"")), None);
+        let message = |test, path, fresh| {
+            format!("{{\"profile\":{{\"test\":{test}}},\"executable\":{path},\"fresh\":{fresh}}}\n")
+        };
+        let tool = message("false", "\"/t/tool\"", "false");
+        let all = message("true", "\"/t/it\"", "false") + &tool + &message("true", "null", "true");
+        assert_eq!(executable(&all), Some(("/t/it", false)));
+        assert_eq!(executable(&message("true", "\"/t/it\"", "true")), Some(("/t/it", true)));
+        assert_eq!(executable(&tool), None);
     }
 }

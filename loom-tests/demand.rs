@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::link::dispatch::{BroadcastDispatcher, PartitionDispatcher};
+use loom::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// A producer that answers demand with the next numbers, and ends its thread once it has emitted `all`.
 pub(super) fn produce(
@@ -126,18 +128,18 @@ fn cancel_returns_unused_demand() {
         let [leaves, stays] =
             [1, 2].map(|id| outlet.subscribe(&slices_of(4), &nobody(), &Name::from("c"), id).unwrap());
         outlet.ask(leaves, 2);
-        let has_left = Arc::new(AtomicUsize::new(0));
+        let has_left = Arc::new(AtomicBool::new(false));
         let consumers = spawn({
             let (outlet, has_left) = (outlet.clone(), has_left.clone());
             move || {
                 outlet.leave(leaves, false, CancelReason::Cancelled);
-                has_left.store(1, Relaxed);
+                has_left.store(true, Release);
                 outlet.ask(stays, 1);
             }
         });
         let (mut before, mut after) = (0, 0);
         for _ in 0..2 {
-            let is_after = has_left.load(Relaxed) == 1;
+            let is_after = has_left.load(Acquire);
             let granted = outlet.tell(true).granted;
             *(if is_after { &mut after } else { &mut before }) += granted;
         }
@@ -226,6 +228,50 @@ fn a_broadcast_event_reaches_everybody_who_asked() {
         outlet.ask(asks_late, 1);
         join(threads);
     });
+}
+
+/// F3: an event that came before anybody asked is held, and placed by whichever ask is the last.
+#[test]
+fn a_broadcast_event_is_held_until_everybody_has_asked() {
+    explore(|| {
+        let port = outlet_with(Side::Port, Some(1), &nobody(), BroadcastDispatcher::new());
+        let mut consumers = [1, 2].map(Stage::new);
+        let subs = consumers.each_mut().map(|consumer| consumer.subscribe(&port, slices_of(1).manual()));
+        let threads = consumers.map(|consumer| consume(consumer, vec![0]));
+        push(&port, 0);
+        let asks = spawn({
+            let port = port.clone();
+            move || port.ask(subs[0], 1)
+        });
+        port.ask(subs[1], 1);
+        join([asks]);
+        join(threads);
+    });
+}
+
+/// One of two to whom a producer broadcasts asks for nothing, until it goes.
+fn goes_while_another_waits(go: fn(&Outlet<E>, SubId)) {
+    explore(move || {
+        let producer = Stage::emitting_by(1, Side::Grants, BroadcastDispatcher::new());
+        let outlet = producer.outlet();
+        let slow = outlet.subscribe(&slices_of(1), &nobody(), &Name::from("c"), 3).unwrap();
+        let eager = Stage::new(2).subscribed(&outlet, slices_of(1));
+        let threads = [produce(producer, 1, |_| ()), consume(eager, vec![0])];
+        go(&outlet, slow);
+        join(threads);
+    });
+}
+
+/// F3.
+#[test]
+fn a_slow_consumer_that_leaves_holds_nobody_back() {
+    goes_while_another_waits(|outlet, slow| outlet.leave(slow, false, CancelReason::Cancelled));
+}
+
+/// F3.
+#[test]
+fn a_slow_consumer_that_is_cancelled_holds_nobody_back() {
+    goes_while_another_waits(|outlet, slow| assert!(outlet.cancel(slow)));
 }
 
 /// F3. A consumer with manual demand sleeps beside an event, until somebody asks on its behalf.

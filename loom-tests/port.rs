@@ -282,6 +282,22 @@ fn a_closed_port_waits_for_a_slice_that_is_given_back() {
     });
 }
 
+/// F6. A consumer that stops with its last slice does not report it by itself.
+#[test]
+fn a_closed_port_ends_when_the_consumer_of_its_last_event_leaves() {
+    explore(|| {
+        let owner = nobody();
+        let port = outlet(Side::Port, Some(1), &owner);
+        let fates = Fates::default();
+        push(&port, 0);
+        let handles = handles_one(&port, &fates);
+        port.close();
+        serve(&port, &owner);
+        fates.are_one_each_of(&[0]);
+        join([handles]);
+    });
+}
+
 /// F6, F2: an event that was accepted before the close comes after it.
 #[test]
 fn a_closed_port_waits_for_a_delayed_event() {

@@ -2,9 +2,14 @@
 //!
 //! Behind the feature `test-util`.
 
+use crate::error::SpawnError;
+use crate::link::Subscribe;
 use crate::runtime::Runtime;
+use crate::stage::{self, Builder, Handle, Nothing, SinkKind, StageRef, Upstream};
+use crate::sync::chan::{Receiver, Sender, unbounded};
 use crate::sync::{Arc, Clock, ManualTime};
 use std::fmt;
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 /// How long a stage may be busy, in real time, before waiting for it is a failure of the test.
@@ -75,5 +80,103 @@ impl ManualClock {
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ManualClock")
+    }
+}
+
+/// A consumer that keeps what it gets, for a test to look at.
+///
+/// ```
+/// use drawgate::testing;
+/// let numbers = drawgate::from_iter(0..1000).spawn()?;
+/// let seen = testing::recorder().subscribe_to(&numbers).spawn()?;
+/// assert_eq!(seen.take(3), [0, 1, 2]); // waits for them
+/// # anyhow::Ok(())
+/// ```
+pub fn recorder<E: Send + 'static>() -> RecorderBuilder<E> {
+    let (tell, told) = unbounded();
+    let seen: Sender<E> = tell;
+    let stage = stage::for_each(move |event: E| {
+        let _ = seen.send(event); // the test may have what it wants
+    });
+    RecorderBuilder { stage, told }
+}
+
+/// A [`Recorder`] before it runs.
+#[must_use = "a builder does nothing until `spawn`"]
+pub struct RecorderBuilder<E: Send + 'static> {
+    stage: Builder<SinkKind<E, ()>>,
+    told: Receiver<E>,
+}
+
+impl<E: Send + 'static> RecorderBuilder<E> {
+    /// What it runs in.
+    pub fn runtime(mut self, runtime: &Runtime) -> Self {
+        self.stage = self.stage.runtime(runtime);
+        self
+    }
+    /// Subscribes when it starts.
+    pub fn subscribe_to<U: Upstream<E> + ?Sized>(mut self, to: &U) -> Self {
+        self.stage = self.stage.subscribe_to(to);
+        self
+    }
+    /// The same with options.
+    pub fn subscribe_to_with<U: Upstream<E> + ?Sized>(mut self, to: &U, options: Subscribe<E>) -> Self {
+        self.stage = self.stage.subscribe_to_with(to, options);
+        self
+    }
+    /// Starts it.
+    ///
+    /// # Errors
+    /// As [`Builder::spawn`].
+    pub fn spawn(self) -> Result<Recorder<E>, SpawnError> {
+        Ok(Recorder { stage: self.stage.spawn()?, told: self.told })
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for RecorderBuilder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecorderBuilder")
+    }
+}
+
+/// See [`recorder`]. Derefs to [`StageRef`].
+pub struct Recorder<E> {
+    stage: Handle<E, Nothing>,
+    told: Receiver<E>,
+}
+
+impl<E> Recorder<E> {
+    /// Waits for `n` events and takes them.
+    ///
+    /// # Panics
+    /// If they do not come within 5 s of real time, or the stage ends before: with how many did.
+    #[track_caller]
+    pub fn take(&self, n: usize) -> Vec<E> {
+        let until = Clock::Real.now() + WATCHDOG;
+        let mut taken = Vec::new();
+        while taken.len() < n {
+            match self.told.recv_deadline(until) {
+                Ok(event) => taken.push(event),
+                Err(why) => panic!("{} of {n} events came: {why}", taken.len()),
+            }
+        }
+        taken
+    }
+
+    /// Takes what has come so far. Waits for nothing.
+    pub fn take_all(&self) -> Vec<E> {
+        self.told.try_iter().collect()
+    }
+}
+
+impl<E> Deref for Recorder<E> {
+    type Target = StageRef;
+    fn deref(&self) -> &StageRef {
+        &self.stage
+    }
+}
+impl<E> fmt::Debug for Recorder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recorder({:?})", &**self)
     }
 }

@@ -6,7 +6,7 @@
 //! each, written as one would who has no library for it. No progress bar, no table of stages, and Ctrl-C ends them
 //! without a word of what was counted.
 
-// The library keeps locks and threads behind one module of its own; programs that use it need not.
+// The library keeps locks, threads and clocks behind one module of its own; programs that use it need not.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod crossbeam_way;

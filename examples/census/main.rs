@@ -11,7 +11,7 @@
 //!
 //! `flows.rs` is the part to read: the three stages, and what stops them. What each does to a file is in `shared/`.
 
-// The library keeps locks and threads behind one module of its own; programs that use it need not.
+// The library keeps locks, threads and clocks behind one module of its own; programs that use it need not.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod flows; //     the core: walker, counters, merger

@@ -118,6 +118,8 @@ pub(crate) struct Inbox<E: Send + 'static, M> {
     pub(crate) buffer: Vec<E>,
     /// Drawn last, and not yet reported handled.
     last: Option<usize>,
+    /// Whose turn it is to be looked at first: the one after the one drawn last, also if mail came since.
+    turn: usize,
     /// What the stage's own outlet told when mail came first.
     kept: Option<Told>,
     pub(crate) clock: Clock,
@@ -138,6 +140,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             links: Vec::new(),
             buffer: Vec::new(),
             last: None,
+            turn: 0,
             kept: None,
             clock,
             patience,
@@ -175,6 +178,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
 
     pub(crate) fn remove(&mut self, link: usize) -> Link<E> {
         self.last = None;
+        self.turn -= usize::from(link < self.turn);
         self.links.remove(link)
     }
 
@@ -230,6 +234,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
         link.marked = Marked::No;
         if matches!(found, Round::Slice(_)) {
             self.last = Some(i);
+            self.turn = i + 1;
         }
         if self.links.len() > 1 {
             self.unmark_shared();
@@ -238,16 +243,15 @@ impl<E: Send + 'static, M> Inbox<E, M> {
     }
 
     /// Looks at every link, beginning after the one drawn last.
-    fn look_at_all(&mut self, from: usize, open: bool, mark: MarkAs) -> Option<Round> {
-        let n = self.links.len();
-        (0..n).find_map(|k| self.look((from + k) % n, open, mark))
+    fn look_at_all(&mut self, open: bool, mark: MarkAs) -> Option<Round> {
+        let (n, turn) = (self.links.len(), self.turn);
+        (0..n).find_map(|k| self.look((turn + k) % n, open, mark))
     }
 
     /// The next thing to do; sleeps until there is one.
     ///
     /// `own` is the stage's own outlet, if it emits, and `told` what the last operation there said.
     pub(crate) fn next(&mut self, own: Option<&dyn OwnSide>, told: Option<Told>) -> Round {
-        let from = self.last.map_or(0, |last| last + 1);
         let mut told = Told::joined(self.kept.take(), told);
         loop {
             if self.links.len() != 1 || self.mail.is_waiting() {
@@ -282,11 +286,11 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             if open {
                 // With one link, looking and marking are one step.
                 if self.links.len() > 1
-                    && let Some(found) = self.look_at_all(from, true, MarkAs::Not)
+                    && let Some(found) = self.look_at_all(true, MarkAs::Not)
                 {
                     return found;
                 }
-                if let Some(found) = self.look_at_all(from, true, MarkAs::Events) {
+                if let Some(found) = self.look_at_all(true, MarkAs::Events) {
                     return found;
                 }
                 if stale {
@@ -299,7 +303,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
                     told = Some(now);
                     continue;
                 }
-                if let Some(found) = self.look_at_all(from, false, MarkAs::Signals) {
+                if let Some(found) = self.look_at_all(false, MarkAs::Signals) {
                     return found;
                 }
             }

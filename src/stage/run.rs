@@ -300,7 +300,20 @@ pub(crate) fn spawn<K: Behaviour>(builder: Builder<K>) -> Result<HandleOf<K>, Sp
     start(builder).map(|parts| parts.into_handle())
 }
 
+/// Says once that a panic ends the whole program, where it was built so.
+#[cfg(panic = "abort")]
+fn warn_of_abort() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        use std::io::Write;
+        let line = "drawgate: built with panic = \"abort\": a panic in a stage ends the program, not the stage";
+        let _ = writeln!(std::io::stderr(), "{line}");
+    });
+}
+
 pub(crate) fn start<K: Behaviour>(builder: Builder<K>) -> Result<HandleParts<K>, SpawnError> {
+    #[cfg(panic = "abort")]
+    warn_of_abort();
     let runtime = builder.runtime.unwrap_or_else(|| crate::Runtime::global().clone());
     let id = runtime.next_id();
     let name = builder.name.unwrap_or_else(|| crate::Name::from(format!("{}-{id}", builder.default_name)));

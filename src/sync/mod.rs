@@ -22,6 +22,8 @@ pub(crate) use lock::{Condvar, Mutex, Rank, RwLock};
 
 /// Channels that users see and replies that are waited for with a limit. Never used in code that loom models.
 pub(crate) mod chan {
+    #[cfg(feature = "test-util")]
+    pub(crate) use crossbeam_channel::unbounded;
     pub(crate) use crossbeam_channel::{Receiver, Sender, bounded};
 }
 

@@ -3,10 +3,12 @@
 
 use super::*;
 use crate::sync::ManualTime;
-use crate::sync::chan::{Receiver, Sender, unbounded};
+use crate::sync::chan::{Receiver, Sender, bounded};
 use std::cell::{Cell, RefCell};
 
 const WATCHDOG: Duration = Duration::from_secs(20);
+/// More than any test here has told, so that no target ever waits.
+const ROOM: usize = 16_384;
 
 thread_local! { static START_FAILS: Cell<bool> = const { Cell::new(false) }; }
 
@@ -49,7 +51,7 @@ impl Bench {
         let clock = Clock::Manual(time.clone());
         let awake = Awake::new(true);
         let timer = Timer::new(clock.clone(), &awake, most);
-        let (send, told) = unbounded();
+        let (send, told) = bounded(ROOM);
         let target = Arc::new(Told { clock, told: send });
         Self { start: time.now(), time, awake, timer, target, told }
     }
@@ -253,7 +255,7 @@ fn the_thread_starts_with_the_first_entry_and_ends_with_the_timer() {
     let bench = Bench::new(10);
     let threads = |timer: &Timer| Arc::strong_count(&timer.shared) - 1;
     assert_eq!(threads(&bench.timer), 0);
-    let (send, ended) = unbounded();
+    let (send, ended) = bounded(ROOM);
     // The value's sender is dropped with the thread's locals: when the thread is gone indeed.
     let does = Does(move |_| {
         send.send("due").unwrap();
@@ -274,7 +276,7 @@ fn the_thread_starts_with_the_first_entry_and_ends_with_the_timer() {
 #[test]
 fn the_last_reference_may_go_in_due() {
     let bench = Bench::new(10);
-    let (send, ended) = unbounded::<()>();
+    let (send, ended) = bounded::<()>(ROOM);
     let slot = Arc::new(Mutex::new(Rank::Life, None::<Arc<Timer>>));
     let held = slot.clone();
     let does = Does(move |_| {
@@ -306,7 +308,7 @@ fn a_thread_that_does_not_start_refuses_the_entry_and_the_next_insert_tries_agai
 fn by_the_real_clock_nothing_is_early_either_and_many_threads_may_insert() {
     let clock = Clock::Real;
     let timer = Timer::new(clock.clone(), &Awake::new(false), usize::MAX);
-    let (send, told) = unbounded();
+    let (send, told) = bounded(ROOM);
     const EACH: u64 = 500;
     for n in 0..4 {
         let (timer, clock, send) = (timer.clone(), clock.clone(), send.clone());

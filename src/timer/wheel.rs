@@ -151,8 +151,12 @@ impl<T> Wheel<T> {
                 }
                 let taken = self.nodes.pop(&mut self.moving, left);
                 left -= taken.len();
-                for &index in taken.iter() {
-                    let tick = self.links[index].tick;
+                // All are looked at before the first is placed: what placing decides by would else hold up the loads.
+                let mut ticks = [0; ROOM];
+                for (tick, &index) in ticks.iter_mut().zip(taken.iter()) {
+                    *tick = self.links[index].tick;
+                }
+                for (tick, &index) in ticks.into_iter().zip(taken.iter()) {
                     self.place(index, tick, level(self.elapsed, tick));
                 }
             }
