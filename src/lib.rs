@@ -1,5 +1,7 @@
 //! Threads and bounded channels, but the consumer asks first.
 
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
 pub mod error;
 pub mod flow;
 mod link;

@@ -30,6 +30,8 @@ pub(crate) struct Running<K: Behaviour> {
     pub(crate) common: Common,
     /// What was not taken of a slice, while a callback handles it.
     rest: Vec<K::Feed>,
+    /// Whether a producer of it was done.
+    one_was_done: bool,
 }
 
 impl<K: Behaviour> Running<K> {
@@ -125,14 +127,19 @@ impl<K: Behaviour> Running<K> {
         let peer = Peer { name: producer.clone(), subscription: Subscription::new(link.sub, &link.outlet) };
         drop(link);
         self.callback(|body, ctx| K::cancelled(body, &peer, why, ctx))?;
-        if matches!(why, CancelReason::Down(ExitReason::Done)) {
-            if self.inbox.links.is_empty() {
-                self.callback(|body, ctx| K::done(body, ctx))?;
-                self.common.finish.get_or_insert(ExitReason::Done);
-            }
-            return Ok(());
+        self.unlinked(&producer, cancel, why)
+    }
+
+    /// What a consumer does without a producer it had: once one was done, the last to go, for whatever reason, is its end.
+    fn unlinked(&mut self, producer: &crate::Name, cancel: Cancel, why: &CancelReason) -> Result<(), ExitReason> {
+        match why {
+            CancelReason::Down(ExitReason::Done) => self.one_was_done = true,
+            why => self.lost(producer, cancel, why),
         }
-        self.lost(&producer, cancel, why);
+        if self.one_was_done && self.inbox.links.is_empty() && self.common.finish.is_none() {
+            self.callback(|body, ctx| K::done(body, ctx))?;
+            self.common.finish.get_or_insert(ExitReason::Done);
+        }
         Ok(())
     }
 
@@ -423,7 +430,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     inbox.is_source = K::SOURCE;
     inbox.is_intake = is_intake;
     let common = Common { life: life.clone(), finish: None, asks: Vec::new() };
-    let mut running = Running { body, inbox, emitter: outlet.clone().map(Emitter::new), common, rest: Vec::new() };
+    let mut running = Running { body, inbox, emitter: outlet.clone().map(Emitter::new), common, rest: Vec::new(), one_was_done: false };
     match running.callback(|body, ctx| K::init(body, ctx)) {
         Ok(Init::Ready) => {}
         Ok(Init::Decline) => return give_up(SpawnError::Declined { stage: name.clone() }, ExitReason::Shutdown),
@@ -473,13 +480,8 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     life.runtime.enter(&life);
     let _ = started.send(Ok(()));
     for (producer, cancel, why) in lost {
-        match why {
-            CancelReason::Down(ExitReason::Done) => {
-                if running.inbox.links.is_empty() {
-                    running.common.finish.get_or_insert(ExitReason::Done);
-                }
-            }
-            why => running.lost(&producer, cancel, &why),
+        if let Err(reason) = running.unlinked(&producer, cancel, &why) {
+            running.common.finish.get_or_insert(reason);
         }
     }
     let reason = match isolate(|| K::main(&mut running)) {
@@ -491,7 +493,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
 
 /// The end of a stage.
 fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<Keep<K::State>>) {
-    let Running { mut body, mut inbox, emitter, common, rest } = running;
+    let Running { mut body, mut inbox, emitter, common, rest, .. } = running;
     let life = common.life;
     let _ = isolate(|| {
         drop(inbox.mail.close()); // callers in it hear that by their replies' end

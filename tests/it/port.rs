@@ -874,6 +874,23 @@ mod later {
     }
 
     #[test]
+    fn p63_a_port_whose_last_consumer_left_without_failing_stays_open() {
+        watchdog(|| {
+            let (rt, clock) = testing::runtime();
+            let port = Port::bounded(8).close_when_abandoned().runtime(&rt).spawn().unwrap();
+            let start = || drawgate::for_each(|_: u32| ()).runtime(&rt).spawn().unwrap();
+            let (failing, leaving) = (start(), start());
+            failing.subscribe(&port).unwrap();
+            let subscription = leaving.subscribe(&port).unwrap();
+            failing.cast(|_, _| panic!("on purpose"));
+            assert!(failing.join().is_err());
+            subscription.cancel();
+            clock.settle();
+            port.try_push(1).unwrap();
+        });
+    }
+
+    #[test]
     fn p63_a_retry_is_accepted_while_a_closed_port_drains_and_refused_when_it_has_ended() {
         watchdog(|| {
             let (rt, clock) = testing::runtime();
@@ -1333,49 +1350,6 @@ fn p63_a_port_whose_last_consumer_failed_closes_if_told_to() {
         let next = keep(&port);
         assert_eq!(next.finish().unwrap(), [2]); // what stood waits for another
     });
-}
-
-#[test]
-fn p63_a_port_whose_last_consumer_left_without_failing_stays_open() {
-    watchdog(|| {
-        let port = Port::bounded(4).close_when_abandoned().spawn().unwrap();
-        let (tell, begun) = unbounded();
-        let fails = move |n: u32| {
-            tell.send(n).unwrap();
-            anyhow::bail!("cannot")
-        };
-        let failing = drawgate::try_for_each(fails).subscribe_to_with(&port, one_by_one()).spawn().unwrap();
-        port.push(1).unwrap();
-        begun.recv().unwrap();
-        let idle = drawgate::for_each(|_: u32| ()).subscribe_to(&Port::bounded(1).spawn().unwrap()).spawn();
-        let idle = idle.unwrap();
-        drop(idle);
-        assert!(failing.join().is_err());
-        // That one closed it. The same with one that stays until it is cancelled does not.
-        until(|| port.try_push(9).is_err());
-
-        let port = Port::<u32>::bounded(4).close_when_abandoned().spawn().unwrap();
-        let (stays, _go) = by_steps(&port);
-        let failing = drawgate::consumer(Manual).subscribe_to_with(&port, one_by_one()).spawn().unwrap();
-        failing.cast(|_, _| panic!("on purpose"));
-        assert!(failing.join().is_err());
-        let cancelled = drawgate::consumer(Manual).spawn().unwrap();
-        let subscription = cancelled.subscribe(&port).unwrap();
-        port.push(1).unwrap();
-        drop(stays);
-        let _ = subscription.cancel();
-        let _ = port.port_stats();
-        assert!(port.is_alive());
-    });
-}
-
-/// Takes what it gets, and can be told to panic.
-struct Manual;
-impl Consumer for Manual {
-    type Event = u32;
-    fn handle_events(&mut self, _: drawgate::Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
-        Ok(())
-    }
 }
 
 // ---- waiting in a ring

@@ -99,7 +99,7 @@ impl<E: Send + 'static> Consumer for Telling<E> {
 }
 
 /// Looks until it is so, without sleeping: for what other threads bring about and no call waits for. Inside a watchdog.
-pub fn until(mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         std::thread::yield_now();
     }
