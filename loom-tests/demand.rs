@@ -188,6 +188,25 @@ fn a_grant_wakes_an_idle_producer_whatever_was_taken_back() {
     });
 }
 
+/// F3. A source is not granted numbers: it emits while anything is wanted.
+#[test]
+fn a_source_is_woken_when_something_is_wanted() {
+    explore(|| {
+        let mut source = Stage::emitting(1, Side::Gate);
+        source.inbox.is_source = true;
+        let below = Stage::new(2).subscribed(&source.outlet(), slices_of(1));
+        let emits = spawn(move || {
+            for event in [0, 1] {
+                let Got::Told(told) = source.next() else { panic!("it draws from nobody and gets no mail") };
+                assert!(told.wanted > 0);
+                source.emit([event]);
+            }
+            source
+        });
+        join([consume(below, vec![0, 1]), emits]);
+    });
+}
+
 /// F3. The router drops the first event.
 #[test]
 fn a_discarded_event_is_asked_for_again() {

@@ -357,6 +357,9 @@ impl fmt::Display for Ring<'_> {
 
 /// Why a push did not happen. Every kind gives the event back, never delivered and never to be.
 ///
+/// `?` in a function that returns [`anyhow::Result`] needs an event that is `Sync`, since the error holds it; of any other
+/// say `.map_err(|refused| refused.kind())?`.
+///
 /// ```
 /// use drawgate::PushError;
 /// let refused = PushError::Full("event");

@@ -53,6 +53,11 @@ impl<T: AsName + ?Sized> AsName for &T {
 }
 
 /// A name that a port of `E` may take: any untyped one, or a [`PortName<E>`](PortName).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name a port of `{E}`",
+    label = "the name of a port with other events",
+    note = "the type in a `PortName<E>` is the event type of its port"
+)]
 pub trait NamesPort<E>: AsName {}
 impl<E> NamesPort<E> for str {}
 impl<E> NamesPort<E> for String {}
@@ -138,7 +143,8 @@ impl Registry {
 
     /// Wakes those who wait for a name: they look again.
     fn tell_waiting(&self) {
-        for latch in self.waiting.lock().clone() {
+        let waiting = self.waiting.lock().clone(); // woken after unlocking: a latch is of the same rank
+        for latch in waiting {
             latch.wake();
         }
     }
@@ -151,7 +157,7 @@ impl Registry {
         clock: &Clock,
         deadline: Deadline,
     ) -> Result<Port<E>, PushErrorKind> {
-        let latch = Latch::new(awake);
+        let latch = Latch::for_this_thread(awake);
         self.waiting.lock().push(latch.clone());
         let found = loop {
             latch.clear();

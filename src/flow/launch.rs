@@ -34,7 +34,10 @@ impl Launch {
         if let Some(graph) = &self.graph {
             match &started {
                 Ok(handle) => graph.add(step, &handle.0),
-                Err(_) => graph.recall(),
+                Err(SpawnError::BadOption { .. } | SpawnError::NameTaken { .. } | SpawnError::Thread { .. }) => {
+                    graph.recall();
+                }
+                Err(_) => {} // it got a thread, which tells its end
             }
         }
         started
@@ -81,8 +84,13 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
                     if sink.steps.is_over() {
                         return Ok(());
                     }
-                    run(&mut Out::new(&mut sink))?;
-                    sink.done()
+                    let ran = run(&mut Out::new(&mut sink));
+                    match ran {
+                        Err(cause) if !cause.is::<Stopped>() => Err(cause),
+                        // Also if a step has all it wants or the intake was closed: what was gathered still comes out.
+                        ran if sink.ends_well() => sink.done().and(ran),
+                        ran => ran,
+                    }
                 };
                 Ok(SourceBody { run: Some(Box::new(body)), unit: () })
             };
@@ -166,16 +174,23 @@ pub(super) fn ending<E: Send + 'static, T: Step<E>, A: Send + 'static>(
     }
 }
 
-/// What a callback does when a step takes nothing more.
-fn halted<O>(fed: Fed, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+/// What a callback does when a step takes nothing more: what steps below it have gathered comes out.
+fn halted<O>(fed: Fed, ctx: &mut Context<'_, O>, done: impl FnOnce(&mut Context<'_, O>) -> Fed) -> anyhow::Result<()> {
     match fed {
         Ok(()) => Ok(()),
         Err(Halt::Done) => {
             ctx.stop(ExitReason::Done);
-            Ok(())
+            match done(ctx) {
+                Ok(()) | Err(Halt::Done) => Ok(()),
+                Err(Halt::Failed(cause)) => Err(cause),
+            }
         }
         Err(Halt::Failed(cause)) => Err(cause),
     }
+}
+/// The same at the end, where nothing is left to come out.
+fn at_end<O>(fed: Fed, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+    halted(fed, ctx, |_| Ok(()))
 }
 
 /// A source with its steps.
@@ -187,9 +202,17 @@ struct Fused<'a, E: Send + 'static, T> {
 impl<E: Send + 'static, T: Step<E>> Fused<'_, E, T> {
     fn fed(&mut self, fed: Fed) -> Result<(), Stopped> {
         fed.map_err(|halt| {
-            self.running.common.finish.get_or_insert(halt.into_reason());
+            let finish = &mut self.running.common.finish;
+            match halt {
+                Halt::Done => drop(finish.get_or_insert(ExitReason::Done)),
+                Halt::Failed(cause) => *finish = Some(ExitReason::error(cause)),
+            }
             Stopped
         })
+    }
+    /// Whether it was not stopped, and has not failed.
+    fn ends_well(&self) -> bool {
+        matches!(self.running.common.finish, None | Some(ExitReason::Done))
     }
     fn done(&mut self) -> anyhow::Result<()> {
         let running = &mut *self.running;
@@ -229,14 +252,19 @@ impl<O: Send + 'static, T: Step<O>> Slices<T::In, O> for Plain<T> {
                 Ok(())
             })
         });
-        halted(fed, ctx)
+        halted(fed, ctx, |ctx| {
+            self.0.done(&mut |event| {
+                ctx.emit(event);
+                Ok(())
+            })
+        })
     }
     fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
         let fed = self.0.done(&mut |event| {
             ctx.emit(event);
             Ok(())
         });
-        halted(fed, ctx)
+        at_end(fed, ctx)
     }
     fn is_over(&self) -> bool {
         self.0.is_over()
@@ -258,14 +286,19 @@ impl<O: Send + 'static, T: Step<O>> Slices<Numbered<T::In>, O> for Sorted<T::In,
             })
         });
         self.order.ask(ctx);
-        halted(fed, ctx)
+        halted(fed, ctx, |ctx| {
+            self.steps.done(&mut |event| {
+                ctx.emit(event);
+                Ok(())
+            })
+        })
     }
     fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
         let fed = self.steps.done(&mut |event| {
             ctx.emit(event);
             Ok(())
         });
-        halted(fed, ctx)
+        at_end(fed, ctx)
     }
     fn is_over(&self) -> bool {
         self.steps.is_over()
@@ -282,11 +315,11 @@ impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'st
     fn events(&mut self, state: &mut A, mut events: Events<'_, T::In>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         let PlainEnd { steps, f } = &mut self.0;
         let fed = events.try_for_each(|event| steps.feed(event, &mut |event| f(state, event)));
-        halted(fed, ctx)
+        halted(fed, ctx, |_| steps.done(&mut |event| f(state, event)))
     }
     fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         let PlainEnd { steps, f } = &mut self.0;
-        halted(steps.done(&mut |event| f(state, event)), ctx)
+        at_end(steps.done(&mut |event| f(state, event)), ctx)
     }
     fn is_over(&self) -> bool {
         self.0.steps.is_over()
@@ -311,11 +344,11 @@ impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'st
         order.put(events);
         let fed = order.release(|event| steps.feed(event, &mut |event| f(state, event)));
         order.ask(ctx);
-        halted(fed, ctx)
+        halted(fed, ctx, |_| steps.done(&mut |event| f(state, event)))
     }
     fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         let SortedEnd { steps, f, .. } = &mut self.0;
-        halted(steps.done(&mut |event| f(state, event)), ctx)
+        at_end(steps.done(&mut |event| f(state, event)), ctx)
     }
     fn is_over(&self) -> bool {
         self.0.steps.is_over()

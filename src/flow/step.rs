@@ -1,7 +1,6 @@
 //! Steps: what a flow does to its events between two hops, fused by the compiler into one loop.
 
 use super::launch::Head;
-use crate::error::ExitReason;
 use crate::sealed::Sealed;
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,15 +17,6 @@ pub enum Halt {
 /// What became of an event.
 #[doc(hidden)]
 pub(super) type Fed = Result<(), Halt>;
-
-impl Halt {
-    pub(super) fn into_reason(self) -> ExitReason {
-        match self {
-            Self::Done => ExitReason::Done,
-            Self::Failed(cause) => ExitReason::error(cause),
-        }
-    }
-}
 
 /// The steps of a flow since its last hop, down to events of type `O`. Not implemented by users.
 pub trait Step<O>: Sealed + Send + Sized + 'static {
@@ -123,7 +113,10 @@ where
     }
     fn done(&mut self, sink: &mut impl FnMut(P::Out) -> Fed) -> Fed {
         let step = &mut self.step;
-        self.before.done(&mut |event| step.feed(event, sink))?;
+        match self.before.done(&mut |event| step.feed(event, sink)) {
+            Err(failed @ Halt::Failed(_)) => return Err(failed),
+            Ok(()) | Err(Halt::Done) => {} // those below a step that has all it wants are at their end, too
+        }
         self.step.done(sink)
     }
     fn is_over(&self) -> bool {

@@ -12,7 +12,7 @@ use super::state::{Counts, Drawn, Effects, MarkAs, Options, State, Told, Way};
 use super::{Note, Subscribe};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason, PushError, SubscribeError};
-use crate::sync::{Arc, Awake, CachePadded, Clock, Deadline, Latch, Mutex, Patience, Rank, Wait, isolate};
+use crate::sync::{Arc, Awake, CachePadded, Clock, Deadline, Latch, Mutex, Patience, Rank, Wait, drop_each, isolate};
 
 /// See the module's page.
 pub(crate) struct Outlet<E> {
@@ -66,6 +66,9 @@ impl<E> Staged<E> {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.chunk.is_empty() && self.len == 0
+    }
+    pub(crate) fn into_events(self) -> impl Iterator<Item = E> {
+        self.chunk.into_iter().chain(self.lanes.into_iter().flatten())
     }
 }
 
@@ -127,7 +130,7 @@ impl<E: Send + 'static> Outlet<E> {
         if fx.discarded > 0 {
             let _ = isolate(|| (self.hooks.on_discard)(fx.discarded));
         }
-        drop(fx.trash);
+        let _ = drop_each(fx.trash);
     }
 
     // ---- subscriptions
@@ -370,7 +373,7 @@ impl<E: Send + 'static> Outlet<E> {
         deadline: Deadline,
     ) -> Result<Option<E>, PushError<E>> {
         let accepted = way == WayIn::Accepted;
-        let latch = Latch::new(&self.awake);
+        let latch = Latch::for_this_thread(&self.awake);
         let (ticket, lane) = {
             let joined = self.with(|state, fx| {
                 let lane = Self::lane_of(state, routed);

@@ -10,7 +10,7 @@ use crate::error::PushError;
 use crate::link::{Outlet, Routed};
 use crate::runtime::Telemetry;
 use crate::stage::Life;
-use crate::sync::{Arc, Mutex, Rank, Weak, isolate, thread};
+use crate::sync::{Arc, Mutex, Rank, Weak, drop_each, isolate, thread};
 use crate::timer::{Due, Refused, TimerKey};
 use std::collections::{HashMap, VecDeque};
 use std::sync::OnceLock;
@@ -175,7 +175,7 @@ impl<E: Send + 'static> Depot<E> {
             }
             None => {
                 life.report(&Telemetry::Lost { stage: &life.name, count: left.len() });
-                let _ = isolate(|| drop(left));
+                let _ = drop_each(left);
             }
         }
     }

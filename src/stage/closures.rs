@@ -327,7 +327,7 @@ pub fn to_sender<E: Send + 'static>(tx: crossbeam_channel::Sender<E>) -> Builder
             room.recv(&stop);
             if room.ready() != sending {
                 match ctx.common.life.ordered() {
-                    Some(Order::Stop(_)) => anyhow::bail!(super::Stopped),
+                    Some(Order::Stop(_)) => anyhow::bail!(run::GaveUp),
                     _ => {
                         let mut room = crossbeam_channel::Select::new();
                         room.send(&tx);

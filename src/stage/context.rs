@@ -1,11 +1,11 @@
 //! What a callback can do: its last argument.
 
 use super::life::{Life, Order};
-use super::{Nothing, StageRef, StopToken, Subscription};
+use super::{Event, Nothing, StageRef, StopToken, Subscription};
 use crate::error::ExitReason;
 use crate::link::{Astray, Notification, Outlet, Staged, Told};
 use crate::runtime::Runtime;
-use crate::sync::Arc;
+use crate::sync::{Arc, drop_each};
 use std::fmt;
 
 /// The stage's own surroundings, given to every callback. `Out` is what the stage emits: for a consumer it is
@@ -80,9 +80,9 @@ impl<E: Send + 'static> Emitter<E> {
     /// A callback failed: what it emitted and did not flush is lost, and counted.
     pub(crate) fn abandon(&mut self) {
         let lost = self.staged.len();
-        self.staged = Staged::default();
         if lost > 0 {
             self.outlet.count_lost(lost);
+            let _ = drop_each(std::mem::take(&mut self.staged).into_events());
         }
     }
 }
@@ -121,20 +121,27 @@ impl<Out> Context<'_, Out> {
     }
 }
 
-impl<Out: Send + 'static> Context<'_, Out> {
+// The bounds stand on the methods, where the compiler can say what is wrong when they do not hold.
+impl<Out> Context<'_, Out> {
     fn emitter(&mut self) -> &mut Emitter<Out> {
         self.emitter.as_mut().expect("bug: a stage that emits has an outlet")
     }
 
     /// Emits one event. Events of a callback go down in chunks: at each full one, and when it returns.
     #[inline]
-    pub fn emit(&mut self, event: Out) {
+    pub fn emit(&mut self, event: Out)
+    where
+        Out: Event,
+    {
         self.emitter().emit(event);
     }
 
     /// Emits several.
     #[inline]
-    pub fn extend(&mut self, events: impl IntoIterator<Item = Out>) {
+    pub fn extend(&mut self, events: impl IntoIterator<Item = Out>)
+    where
+        Out: Event,
+    {
         let emitter = self.emitter();
         for event in events {
             emitter.emit(event);
@@ -142,12 +149,18 @@ impl<Out: Send + 'static> Context<'_, Out> {
     }
 
     /// Hands over what was emitted so far, before the callback returns.
-    pub fn flush(&mut self) {
+    pub fn flush(&mut self)
+    where
+        Out: Event,
+    {
         self.emitter().flush();
     }
 
     /// Says something to every consumer, after exactly the events emitted so far. Needs no demand; survives discards.
-    pub fn notify(&mut self, note: &Notification) {
+    pub fn notify(&mut self, note: &Notification)
+    where
+        Out: Event,
+    {
         let emitter = self.emitter();
         emitter.flush();
         emitter.outlet.notify(note);
@@ -155,7 +168,10 @@ impl<Out: Send + 'static> Context<'_, Out> {
 
     /// No more events: what is in the lanes is still delivered, then consumers hear that this producer is done. The stage
     /// ends with [`ExitReason::Done`] when this callback returns.
-    pub fn done(&mut self) {
+    pub fn done(&mut self)
+    where
+        Out: Event,
+    {
         self.stop(ExitReason::Done);
     }
 }

@@ -8,6 +8,7 @@ use crate::sync::{Arc, Mutex, Rank};
 use once_cell::sync::Lazy;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 thread_local! { static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::new(None) }; }
 
@@ -15,6 +16,8 @@ thread_local! { static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::ne
 static WAITS: Lazy<Mutex<HashMap<u64, Waits>>> = Lazy::new(|| Mutex::new(Rank::Life, HashMap::new()));
 
 struct Waits {
+    /// Which of the waits of this thread it is.
+    number: u64,
     name: Name,
     /// It goes on when any of these does.
     for_any_of: Vec<(u64, Name)>,
@@ -27,16 +30,24 @@ pub(super) fn clear() {
     CURRENT.with(|current| *current.borrow_mut() = None);
 }
 
-/// Published while it lives.
+/// Published until the first of its clones is dropped. Whoever answers has one, and drops it before the answer: from then
+/// on the thread that waits can go on, though it may not have run yet.
+#[derive(Clone)]
 #[must_use]
-pub(crate) struct Waiting(Option<u64>);
+pub(crate) struct Waiting(Option<(u64, u64)>);
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(me) = self.0 {
-            WAITS.lock().remove(&me);
+        if let Some((me, number)) = self.0 {
+            let mut waits = WAITS.lock();
+            if waits.get(&me).is_some_and(|waits| waits.number == number) {
+                waits.remove(&me);
+            }
         }
     }
 }
+
+/// Numbers of waits.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Publishes that this thread, if it is a stage, waits for any of these stages. `Err` names the ring that would make,
 /// beginning with this stage.
@@ -49,8 +60,10 @@ pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
     if stuck {
         return Err(ring);
     }
-    waits.insert(me, Waits { name, for_any_of: any_of });
-    Ok(Waiting(Some(me)))
+    // ORDERING: Relaxed: only has to be another number each time.
+    let number = NUMBERS.fetch_add(1, Relaxed);
+    waits.insert(me, Waits { number, name, for_any_of: any_of });
+    Ok(Waiting(Some((me, number))))
 }
 
 /// Whether `from` can go on only when `goal` does.

@@ -16,6 +16,7 @@ use crate::sync::{Arc, Clock, Deadline, Latch};
 use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use std::{convert::Infallible, fmt};
 
@@ -27,6 +28,17 @@ const CALL: Duration = Duration::from_secs(5);
 /// It has no values and is not `Send`, so no method that needs an event type accepts it: a wrong graph does not compile.
 #[derive(Debug)]
 pub struct Nothing(#[allow(dead_code, reason = "it is there to have no values")] Infallible, PhantomData<*const ()>);
+
+/// Anything that can be an event: what is `Send` and borrows nothing. [`Nothing`] is the one type that stands for none.
+#[diagnostic::on_unimplemented(
+    message = "this stage does not have that side: its event type there is `{Self}`",
+    label = "needs a stage that has this side",
+    note = "a consumer emits nothing, a producer draws nothing: `Nothing` is the event type of the side that is not there",
+    note = "who draws stands on the left: `consumer.subscribe(&producer)`"
+)]
+pub trait Event: Send + 'static {}
+#[diagnostic::do_not_recommend]
+impl<E: Send + 'static> Event for E {}
 
 /// A running stage, whatever its types: what lists and monitors hold. A cheap clone; dropping it stops nothing.
 #[derive(Clone)]
@@ -212,12 +224,16 @@ impl<In, Out, S> Deref for Handle<In, Out, S> {
     }
 }
 
-impl<In: Send + 'static, Out, S> Handle<In, Out, S> {
+// The bounds stand on the methods, where the compiler can say what is wrong when they do not hold.
+impl<In, Out, S> Handle<In, Out, S> {
     /// Subscribes with the defaults; see [`subscribe_with`](Self::subscribe_with).
     ///
     /// # Errors
     /// Why not; then the stage is as it was.
-    pub fn subscribe<U: Upstream<In> + ?Sized>(&self, to: &U) -> Result<Subscription, SubscribeError> {
+    pub fn subscribe<U: Upstream<In> + ?Sized>(&self, to: &U) -> Result<Subscription, SubscribeError>
+    where
+        In: Event,
+    {
         self.subscribe_with(to, Subscribe::new())
     }
 
@@ -230,7 +246,10 @@ impl<In: Send + 'static, Out, S> Handle<In, Out, S> {
         &self,
         to: &U,
         options: Subscribe<In>,
-    ) -> Result<Subscription, SubscribeError> {
+    ) -> Result<Subscription, SubscribeError>
+    where
+        In: Event,
+    {
         let life = &self.stage.0;
         let outlet = (to.resolve().0)(&life.runtime)?;
         let takes: &Arc<dyn Takes<In>> =
@@ -292,12 +311,12 @@ impl<In, Out: 'static, S: 'static> Handle<In, Out, S> {
         limit: Duration,
         f: impl FnOnce(&mut S, &mut Context<'_, Out>) -> R + Send + 'static,
     ) -> Result<R, CallError> {
-        self.ask_for(limit, true, move |state, ctx, tell| {
+        self.ask_for(limit, true, move |state, ctx, reply| {
             let value = f(state, ctx);
             if let Some(emitter) = &mut ctx.emitter {
                 (emitter.hand_down)(emitter);
             }
-            let _ = tell.send(value); // nobody may be waiting any more
+            reply.send(value);
         })
     }
 
@@ -310,32 +329,53 @@ impl<In, Out: 'static, S: 'static> Handle<In, Out, S> {
         limit: Duration,
         f: impl FnOnce(&mut S, Reply<R>, &mut Context<'_, Out>) + Send + 'static,
     ) -> Result<R, CallError> {
-        self.ask_for(limit, false, move |state, ctx, tell| f(state, Reply(tell), ctx))
+        self.ask_for(limit, false, move |state, ctx, reply| f(state, reply, ctx))
     }
 
     fn ask_for<R: Send + 'static>(
         &self,
         limit: Duration,
         at_once: bool,
-        f: impl FnOnce(&mut S, &mut Context<'_, Out>, Sender<R>) + Send + 'static,
+        f: impl FnOnce(&mut S, &mut Context<'_, Out>, Reply<R>) + Send + 'static,
     ) -> Result<R, CallError> {
         let life = &self.stage.0;
         let ended = || CallError::Ended { stage: life.name.clone(), reason: life.reason() };
-        let _waiting = current::wait_for(vec![(life.id, life.name.clone())]).map_err(CallError::Cycle)?;
+        let waiting = current::wait_for(vec![(life.id, life.name.clone())]).map_err(CallError::Cycle)?;
         let (tell, told) = bounded(1);
+        let reply = Reply { waiting: waiting.clone(), tell };
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = begun.clone();
         let letter = move |state: &mut S, ctx: &mut Context<'_, Out>| {
-            f(state, ctx, tell);
+            // ORDERING: Relaxed: read after the reply's end, which is a message of this thread's.
+            begins.store(true, Relaxed);
+            f(state, ctx, reply);
             Ok(())
         };
         if !self.post.post(Box::new(letter)) {
             return Err(ended());
         }
-        use crossbeam_channel::RecvTimeoutError::{Disconnected, Timeout};
-        told.recv_timeout(limit).map_err(|e| match e {
-            Timeout => CallError::Timeout { stage: life.name.clone(), after: limit },
-            Disconnected if at_once || life.has_ended() => ended(),
-            Disconnected => CallError::ReplyDropped { stage: life.name.clone() },
-        })
+        let lost = || match !at_once && begun.load(Relaxed) {
+            true => CallError::ReplyDropped { stage: life.name.clone() },
+            false => ended(),
+        };
+        let late = || CallError::Timeout { stage: life.name.clone(), after: limit };
+        use crossbeam_channel::{RecvTimeoutError, TryRecvError};
+        if at_once {
+            // The stage runs the letter or drops it: either is heard here.
+            return told.recv_timeout(limit).map_err(|e| match e {
+                RecvTimeoutError::Timeout => late(),
+                RecvTimeoutError::Disconnected => lost(),
+            });
+        }
+        // A reply that somebody keeps may outlive the stage.
+        crossbeam_channel::select! {
+            recv(told) -> value => value.map_err(|_| lost()),
+            recv(life.gone()) -> _ => told.try_recv().map_err(|e| match e {
+                TryRecvError::Empty => ended(),
+                TryRecvError::Disconnected => lost(),
+            }),
+            default(limit) => Err(late()),
+        }
     }
 
     /// Runs `f` on the stage's thread, between two callbacks, and does not wait. Nothing if the stage has ended.
@@ -391,11 +431,16 @@ impl std::error::Error for NoState {}
 
 /// Answers a deferred call. Dropping it without sending is [`CallError::ReplyDropped`] for the caller.
 #[must_use]
-pub struct Reply<R>(Sender<R>);
+pub struct Reply<R> {
+    // Dropped first: from the answer on nobody waits.
+    waiting: current::Waiting,
+    tell: Sender<R>,
+}
 impl<R> Reply<R> {
     /// Sends the value; from any thread. Nothing if the caller waits no more.
     pub fn send(self, value: R) {
-        let _ = self.0.send(value);
+        drop(self.waiting);
+        let _ = self.tell.send(value);
     }
 }
 impl<R> fmt::Debug for Reply<R> {

@@ -10,7 +10,7 @@ use crate::error::{CancelReason, ExitReason, SpawnError};
 use crate::link::{Notification, Outlet, Side};
 use crate::runtime::Telemetry;
 use crate::sealed::Sealed;
-use crate::sync::{Arc, isolate};
+use crate::sync::{Arc, drop_each};
 use std::marker::PhantomData;
 
 /// What a [`Builder`] builds. Not implemented by users.
@@ -99,7 +99,7 @@ pub(crate) trait Behaviour: Kind {
         if !left.is_empty() {
             outlet.count_lost(left.len());
             life.report(&Telemetry::Lost { stage: &life.name, count: left.len() });
-            let _ = isolate(|| drop(left));
+            let _ = drop_each(left);
         }
     }
     /// Runs the stage until its end.

@@ -7,7 +7,7 @@ use super::token::StopToken;
 use crate::error::ExitReason;
 use crate::runtime::Runtime;
 use crate::sync::atomic::Figure;
-use crate::sync::chan::Sender;
+use crate::sync::chan::{Receiver, Sender, bounded};
 use crate::sync::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank};
 use crate::{Name, link};
 use std::any::Any;
@@ -63,6 +63,8 @@ pub(crate) struct Life {
     state: Mutex<State>,
     /// Predicate: `state.reason.is_some()`. Notified once, by the stage's thread, when it has ended.
     ended: Condvar,
+    /// Disconnected then, for those who wait for something else as well.
+    gone: Receiver<()>,
 }
 
 /// Which of the three it is.
@@ -86,6 +88,8 @@ struct State {
     monitors: Vec<Sender<ExitReason>>,
     /// How many wait for the end, or own it.
     waiters: usize,
+    /// The other end of `gone`.
+    alive: Option<Sender<()>>,
     last_state: Option<Box<dyn Any + Send>>,
 }
 
@@ -127,6 +131,7 @@ impl Life {
         watchers: Vec<Arc<dyn Watcher>>,
     ) -> Arc<Self> {
         let waiters = watchers.len();
+        let (alive, gone) = bounded(0);
         Arc::new(Self {
             id,
             name,
@@ -137,8 +142,9 @@ impl Life {
             token: StopToken::new(),
             figures: CachePadded::new(Figures::default()),
             watchers,
-            state: Mutex::new(Rank::Life, State { waiters, ..State::default() }),
+            state: Mutex::new(Rank::Life, State { waiters, alive: Some(alive), ..State::default() }),
             ended: Condvar::new(),
+            gone,
         })
     }
 
@@ -179,7 +185,9 @@ impl Life {
         state.reason = Some(reason.clone());
         state.last_state = last_state;
         let monitors = std::mem::take(&mut state.monitors);
+        let alive = state.alive.take();
         drop(state);
+        drop(alive);
         self.ended.notify_all();
         for monitor in monitors {
             let _ = monitor.try_send(reason.clone()); // has room for one; nobody may be listening any more
@@ -207,6 +215,11 @@ impl Life {
         }
         state.waiters -= 1;
         state.reason.clone()
+    }
+
+    /// A channel that is disconnected by the end.
+    pub(crate) fn gone(&self) -> &Receiver<()> {
+        &self.gone
     }
 
     pub(crate) fn monitor(&self, monitor: Sender<ExitReason>) {

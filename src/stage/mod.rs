@@ -26,7 +26,7 @@ pub use builder::{
 pub use closures::{SinkKind, StepKind, filter, flat_map, fold, for_each, map, to_sender, try_for_each, try_map};
 pub use context::Context;
 pub use events::Events;
-pub use handle::{Handle, Nothing, Reply, StageRef};
+pub use handle::{Event, Handle, Nothing, Reply, StageRef};
 pub use kind::{ConsumerKind, Draws, Emits, HandleOf, Kind, ProducerConsumerKind, ProducerKind};
 pub use life::StageKind;
 pub use source::{Out, SourceKind, Stopped};

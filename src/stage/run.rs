@@ -16,7 +16,7 @@ use crate::error::{CancelReason, ExitReason, SpawnError, SubscriptionLost};
 use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side};
 use crate::runtime::Telemetry;
 use crate::sync::chan::{Sender, bounded};
-use crate::sync::{Arc, Clock, Latch, Patience, isolate, thread};
+use crate::sync::{Arc, Clock, Latch, Patience, drop_each, isolate, thread};
 use std::any::Any;
 
 /// A letter to a stage.
@@ -59,7 +59,10 @@ impl<K: Behaviour> Running<K> {
         }
         let reason = match ran {
             Ok(Ok(r)) => return Ok(r),
-            Ok(Err(cause)) => reason_of(cause),
+            Ok(Err(cause)) => match self.common.life.ordered() {
+                Some(Order::Stop(reason)) if cause.is::<GaveUp>() => reason,
+                _ => reason_of(cause),
+            },
             Err(message) => ExitReason::Panic(message),
         };
         if let Some(emitter) = &mut self.emitter {
@@ -90,14 +93,18 @@ impl<K: Behaviour> Running<K> {
             let events = Events::new(&mut slice, &mut self.rest, &mut whole, &subscription);
             let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
             let ran = K::events(&mut self.body, events, &mut ctx);
-            if ran.is_ok() {
-                self.rest.clear();
-                if let Some(emitter) = &mut self.emitter {
-                    emitter.flush();
-                }
+            if ran.is_ok()
+                && let Some(emitter) = &mut self.emitter
+            {
+                emitter.flush();
             }
             ran
         });
+        let ran = match ran {
+            Ok(Ok(())) => drop_each(self.rest.drain(..)).map(Ok),
+            failed => failed,
+        };
+        let gave_up = matches!(&ran, Ok(Err(cause)) if cause.is::<GaveUp>());
         let figures = &self.common.life.figures;
         Figures::add(&figures.events_in, n as u64);
         Figures::add(&figures.slices, 1);
@@ -110,7 +117,11 @@ impl<K: Behaviour> Running<K> {
             }
             Err(_) => {
                 let rest = std::mem::take(&mut self.rest);
-                let lost = if whole { n - rest.len() } else { usize::from(rest.len() < n) };
+                let lost = match whole {
+                    _ if gave_up => 0,
+                    true => n - rest.len(),
+                    false => usize::from(rest.len() < n),
+                };
                 if lost > 0 {
                     self.common.life.report(&Telemetry::Lost { stage: &self.common.life.name, count: lost });
                 }
@@ -169,19 +180,10 @@ impl<K: Behaviour> Running<K> {
 
     /// Runs what has come in the mail, and looks at orders.
     pub(crate) fn mail(&mut self) -> Result<(), ExitReason> {
-        for letter in self.inbox.mail.take() {
-            let ran = isolate(|| {
-                letter(self)?;
-                if let Some(emitter) = &mut self.emitter {
-                    emitter.flush();
-                }
-                anyhow::Ok(())
-            });
-            self.after_callback(ran)?;
-            if let Some(reason) = self.common.finish.take() {
-                return Err(reason);
-            }
-        }
+        let mut letters = self.inbox.mail.take().into_iter();
+        let read = letters.try_for_each(|letter| self.read(letter));
+        let _ = drop_each(letters); // after a failure: callers in them hear that by their replies' end
+        read?;
         match self.common.life.ordered() {
             Some(Order::Stop(reason)) => Err(reason),
             Some(Order::Close) if K::SIDE == Some(Side::Port) => {
@@ -199,6 +201,18 @@ impl<K: Behaviour> Running<K> {
             Some(Order::Close) if self.inbox.links.is_empty() && self.emitter.is_some() => Err(ExitReason::Done),
             Some(Order::Close) | None => Ok(()),
         }
+    }
+
+    fn read(&mut self, letter: Letter<K>) -> Result<(), ExitReason> {
+        let ran = isolate(|| {
+            letter(self)?;
+            if let Some(emitter) = &mut self.emitter {
+                emitter.flush();
+            }
+            anyhow::Ok(())
+        });
+        self.after_callback(ran)?;
+        self.common.finish.take().map_or(Ok(()), Err)
     }
 
     /// News of the stage's own outlet.
@@ -281,6 +295,17 @@ impl std::fmt::Display for Ended {
     }
 }
 impl std::error::Error for Ended {}
+
+/// What a callback of the library's own returns when it stops waiting because its stage is being stopped: no failure, and
+/// nothing was in its hand.
+#[derive(Debug)]
+pub(super) struct GaveUp;
+impl std::fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the stage was stopped")
+    }
+}
+impl std::error::Error for GaveUp {}
 
 fn reason_of(cause: anyhow::Error) -> ExitReason {
     match cause.downcast::<Ended>() {
@@ -375,11 +400,13 @@ pub(crate) fn start<K: Behaviour>(builder: Builder<K>) -> Result<HandleParts<K>,
     let (started, begun) = bounded(1);
     let awake = runtime.awake().guard();
     let spawned = thread::spawn(name.to_string(), builder.stack_size, move || {
+        awake.enter();
         let _awake = awake;
         run(seed, &started);
     });
     if let Err(cause) = spawned {
         runtime.registry().remove(&name, id);
+        life.end(ExitReason::Shutdown, None); // somebody may have found the name taken, and wait for its holder's end
         return Err(SpawnError::Thread { stage: name, cause });
     }
     let parts = HandleParts { life: life.clone(), mail, outlet };
@@ -409,12 +436,13 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     current::set(&life);
     let cannot = |cause: anyhow::Error| SpawnError::Init { stage: name.clone(), cause };
     let give_up = |error: SpawnError, reason: ExitReason| {
-        mail.close();
+        let _ = drop_each(mail.close());
         registry.remove(&name, life.id);
         if let Some(outlet) = &outlet {
-            outlet.end(reason.clone());
+            let _ = drop_each(outlet.end(reason.clone()));
         }
         life.end(reason, None);
+        life.tell_watchers();
         let _ = started.send(Err(error)); // room for one; whoever spawned may have given up waiting
     };
     let body = match isolate(|| {
@@ -430,17 +458,18 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     inbox.is_source = K::SOURCE;
     inbox.is_intake = is_intake;
     let common = Common { life: life.clone(), finish: None, asks: Vec::new() };
-    let mut running = Running { body, inbox, emitter: outlet.clone().map(Emitter::new), common, rest: Vec::new(), one_was_done: false };
+    let emitter = outlet.clone().map(Emitter::new);
+    let mut running = Running { body, inbox, emitter, common, rest: Vec::new(), one_was_done: false };
     match running.callback(|body, ctx| K::init(body, ctx)) {
         Ok(Init::Ready) => {}
         Ok(Init::Decline) => return give_up(SpawnError::Declined { stage: name.clone() }, ExitReason::Shutdown),
-        Err(reason) => {
-            let cause = match &reason {
-                ExitReason::Error(cause) => anyhow::anyhow!("{cause:#}"),
-                other => anyhow::anyhow!("{other}"),
-            };
+        Err(ExitReason::Error(cause)) => {
+            let reason = ExitReason::error(anyhow::anyhow!("{cause:#}"));
+            // Nobody else has it yet: whoever spawned gets it as it was.
+            let cause = Arc::try_unwrap(cause).unwrap_or_else(|cause| anyhow::anyhow!("{cause:#}"));
             return give_up(cannot(cause), reason);
         }
+        Err(reason) => return give_up(cannot(anyhow::anyhow!("{reason}")), reason),
     }
     // Declared subscriptions: one that is impossible fails the start; a producer that is not there counts as a cancel.
     let mut lost = Vec::new();
@@ -453,6 +482,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
                 Ok(()) => {}
                 Err(cause) => {
                     let reason = reason_of(cause);
+                    let _ = isolate(|| K::terminate(&mut running.body, &reason));
                     running.inbox.leave_all(true, &CancelReason::Down(reason.clone()));
                     return give_up(cannot(anyhow::anyhow!("{reason}")), reason);
                 }
@@ -466,6 +496,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
                     lost.push((stage, cancel, why));
                 }
                 cause => {
+                    let _ = isolate(|| K::terminate(&mut running.body, &ExitReason::Shutdown));
                     running.inbox.leave_all(false, &CancelReason::Cancelled);
                     return give_up(SpawnError::Subscribe { stage: name.clone(), cause }, ExitReason::Shutdown);
                 }
@@ -495,11 +526,9 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
 fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<Keep<K::State>>) {
     let Running { mut body, mut inbox, emitter, common, rest, .. } = running;
     let life = common.life;
-    let _ = isolate(|| {
-        drop(inbox.mail.close()); // callers in it hear that by their replies' end
-        drop(rest);
-        drop(std::mem::take(&mut inbox.buffer));
-    });
+    let _ = drop_each(inbox.mail.close()); // callers in it hear that by their replies' end
+    let _ = drop_each(rest);
+    let _ = drop_each(std::mem::take(&mut inbox.buffer));
     life.runtime.registry().remove(&life.name, life.id);
     life.token.stop();
     if let Err(message) = isolate(|| K::terminate(&mut body, &reason))

@@ -26,6 +26,12 @@ pub(crate) fn isolate<R>(f: impl FnOnce() -> R) -> Result<R, Arc<str>> {
     Ok(f())
 }
 
+/// Drops things of the user's one by one, so that a `Drop` that panics keeps nobody from going on: neither the caller nor
+/// the other things, of which a second such panic would abort the process. Returns the first message.
+pub(crate) fn drop_each<T>(things: impl IntoIterator<Item = T>) -> Result<(), Arc<str>> {
+    things.into_iter().map(|thing| isolate(|| drop(thing))).fold(Ok(()), Result::and)
+}
+
 #[cfg(not(all(test, drawgate_loom)))]
 fn message_of(payload: &(dyn std::any::Any + Send)) -> Arc<str> {
     if let Some(s) = payload.downcast_ref::<&'static str>() {

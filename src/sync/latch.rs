@@ -20,7 +20,7 @@
 //! notifies. Models: `loom_tests::latch`.
 
 use super::atomic::{AtomicU32, Ordering::*};
-use super::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank, thread};
+use super::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank, Weak, thread};
 use std::time::{Duration, Instant};
 
 const EMPTY: u32 = 0;
@@ -35,11 +35,24 @@ pub(crate) struct Latch {
     /// Predicate: `state != PARKED`. Notified by `wake`, once per step out of `PARKED`. One waiter, the owner.
     unparked: Condvar,
     awake: Arc<Awake>,
+    /// Whether its owner is one of the threads that `awake` counts.
+    counted: bool,
 }
 
 impl Latch {
+    /// The latch of a thread that is counted, or will be.
     pub(crate) fn new(awake: &Arc<Awake>) -> Arc<Self> {
+        Self::make(awake, true)
+    }
+
+    /// A latch for the calling thread, which may be anybody's: a pusher's.
+    pub(crate) fn for_this_thread(awake: &Arc<Awake>) -> Arc<Self> {
+        Self::make(awake, awake.counts_this_thread())
+    }
+
+    fn make(awake: &Arc<Awake>, counted: bool) -> Arc<Self> {
         Arc::new(Self {
+            counted,
             state: CachePadded::new(AtomicU32::new(EMPTY)),
             gate: Mutex::new(Rank::Latch, ()),
             unparked: Condvar::new(),
@@ -59,7 +72,9 @@ impl Latch {
 
     #[cold]
     fn unpark(&self) {
-        self.awake.rise();
+        if self.counted {
+            self.awake.rise();
+        }
         drop(self.gate.lock());
         self.unparked.notify_one();
     }
@@ -91,14 +106,18 @@ impl Latch {
         let mut guard = self.gate.lock();
         // ORDERING: Release pairs with the swap in `wake`, as the clear before it; Acquire with a wake that came first.
         if self.state.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_ok() {
-            self.awake.sink();
+            if self.counted {
+                self.awake.sink();
+            }
             // ORDERING: Acquire: reads from the wake that ends the sleep.
             while self.state.load(Acquire) == PARKED {
                 match deadline.instant() {
                     Some(at) if manual.is_none() => {
                         guard = self.unparked.wait_until(guard, at);
                         // The step out of `PARKED` is the waker's or ours, never both: who makes it counts us awake.
-                        if deadline.passed(clock) && self.state.compare_exchange(PARKED, EMPTY, AcqRel, Acquire).is_ok()
+                        if deadline.passed(clock)
+                            && self.state.compare_exchange(PARKED, EMPTY, AcqRel, Acquire).is_ok()
+                            && self.counted
                         {
                             self.awake.rise();
                         }
@@ -162,10 +181,20 @@ impl Awake {
         }
     }
 
-    /// A thread that starts awake; counted until the guard is dropped. Made by the one who starts it.
+    /// A thread that starts awake; counted until the guard is dropped. Made by the one who starts it, and entered by the
+    /// thread itself.
     pub(crate) fn guard(self: &Arc<Self>) -> AwakeGuard {
         self.rise();
         AwakeGuard(self.clone())
+    }
+
+    #[cfg(not(all(test, drawgate_loom)))]
+    fn counts_this_thread(self: &Arc<Self>) -> bool {
+        COUNTED_BY.with_borrow(|by| by.as_ptr() == Arc::as_ptr(self))
+    }
+    #[cfg(all(test, drawgate_loom))]
+    fn counts_this_thread(self: &Arc<Self>) -> bool {
+        true // in a model nothing is counted
     }
 
     #[inline]
@@ -193,8 +222,16 @@ impl Awake {
     }
 }
 
+thread_local! { static COUNTED_BY: std::cell::RefCell<Weak<Awake>> = const { std::cell::RefCell::new(Weak::new()) }; }
+
 /// See [`Awake::guard`].
 pub(crate) struct AwakeGuard(Arc<Awake>);
+impl AwakeGuard {
+    /// This thread is the one that is counted.
+    pub(crate) fn enter(&self) {
+        COUNTED_BY.set(Arc::downgrade(&self.0));
+    }
+}
 impl Drop for AwakeGuard {
     fn drop(&mut self) {
         self.0.sink();

@@ -151,12 +151,8 @@ impl<T> Wheel<T> {
                 }
                 let taken = self.nodes.pop(&mut self.moving, left);
                 left -= taken.len();
-                // All are looked at before the first is placed: what placing decides by would else hold up the loads.
-                let mut ticks = [0; ROOM];
-                for (tick, &index) in ticks.iter_mut().zip(taken.iter()) {
-                    *tick = self.links[index].tick;
-                }
-                for (tick, &index) in ticks.into_iter().zip(taken.iter()) {
+                for &index in taken.iter() {
+                    let tick = self.links[index].tick;
                     self.place(index, tick, level(self.elapsed, tick));
                 }
             }

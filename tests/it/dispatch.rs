@@ -5,6 +5,7 @@ use drawgate::dispatch::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneVi
 use drawgate::prelude::*;
 use drawgate::stage::Cancel;
 use drawgate::{Nothing, SpawnError, SubscribeError, Subscription};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 
 fn one_by_one<E>() -> Subscribe<E> {
@@ -184,7 +185,8 @@ fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
     watchdog(|| {
         for _ in 0..100 {
             let (rt, clock) = drawgate::testing::runtime();
-            let (own, shared) = (Port::bounded(8).runtime(&rt).spawn().unwrap(), Port::bounded(8).runtime(&rt).spawn().unwrap());
+            let (own, shared) =
+                (Port::bounded(8).runtime(&rt).spawn().unwrap(), Port::bounded(8).runtime(&rt).spawn().unwrap());
             let (told, handled) = mpsc::channel();
             let (go, gate) = mpsc::channel::<()>();
             let busy = told.clone();
@@ -196,7 +198,11 @@ fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
             });
             both.runtime(&rt).subscribe_to(&own).subscribe_to(&shared).spawn().unwrap();
             clock.settle();
-            drawgate::for_each(move |event: u64| drop(told.send(event))).runtime(&rt).subscribe_to(&shared).spawn().unwrap();
+            drawgate::for_each(move |event: u64| drop(told.send(event)))
+                .runtime(&rt)
+                .subscribe_to(&shared)
+                .spawn()
+                .unwrap();
             clock.settle();
             // Whoever is woken for the event of the shared port, it is handled: by the other if that one is busy.
             shared.push(1).unwrap();
@@ -762,20 +768,26 @@ fn failure(stage: &drawgate::StageRef) -> String {
     stage.join().unwrap_err().reason.to_string()
 }
 
-/// What a producer that emitted `events` and failed left for a consumer that had not asked before.
-fn drawn_after(producer: &Handle<Nothing, u64, Quiet>, subscription: &Subscription, slices: &mpsc::Receiver<Vec<u64>>, events: &'static [u64]) -> Vec<u64> {
-    let _ = subscription;
-    producer.cast(move |_, ctx| ctx.extend(events.iter().copied()));
-    slices.iter().flatten().collect()
+/// A consumer that has drawn one event and waits at its gate, so that what else it asked for stands. It ends with its
+/// producer.
+fn at_its_gate<E: Send + 'static>(
+    producer: &(impl drawgate::Upstream<E> + ?Sized),
+) -> (Handle<E, Nothing, Telling<E>>, mpsc::Receiver<Vec<E>>, mpsc::Sender<()>) {
+    let (telling, slices, gate) = Telling::gated();
+    let consumer = drawgate::consumer(telling).spawn().unwrap();
+    consumer.subscribe_with(producer, Subscribe::new().max_demand(10).min_demand(9)).unwrap();
+    (consumer, slices, gate)
 }
 
 #[test]
 fn p26_a_panic_in_a_selector_gives_a_pusher_its_event_back_and_fails_the_port() {
     watchdog(|| {
         let port = Port::bounded(8).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
-        let (.., all) = telling(&port, Subscribe::new().cancel(Cancel::Temporary));
         let select = |n: &u64| if *n == 3 { panic!("no threes") } else { true };
-        let (.., some) = telling(&port, Subscribe::new().selector(select));
+        let (_, a, all) = telling(&port, manual());
+        let (_, b, some) = telling(&port, manual().selector(select));
+        a.ask(8).unwrap();
+        b.ask(8).unwrap();
         port.push_all(vec![1, 2]).unwrap();
         assert!(matches!(port.push(3), Err(PushError::Closed(3))));
         assert!(matches!(port.push(4), Err(PushError::Closed(4))));
@@ -783,4 +795,231 @@ fn p26_a_panic_in_a_selector_gives_a_pusher_its_event_back_and_fails_the_port() 
         assert_eq!((take(&all, 2), take(&some, 2)), (vec![1, 2], vec![1, 2]), "what stood is drawn");
         assert_eq!(port.port_stats().pushed, 2);
     });
+}
+
+#[test]
+fn p26_a_panic_in_a_selector_fails_a_producer_and_leaves_its_lanes_drawable() {
+    watchdog(|| {
+        let producer =
+            drawgate::producer(Quiet::new().0).dispatcher(BroadcastDispatcher::new()).hold_until(2).spawn().unwrap();
+        let (consumer, slices, gate) = at_its_gate(&producer);
+        let select = |n: &u64| if *n == 3 { panic!("no threes") } else { true };
+        let (_other, ..) = telling(&producer, Subscribe::new().selector(select).cancel(Cancel::Temporary));
+        producer.call(|_, ctx| ctx.extend(1..=4)).unwrap();
+        assert_eq!(failure(&producer), "panicked: no threes");
+        assert_eq!(producer.stats().lost, 2, "3 and what stood behind it");
+        drop(gate);
+        assert_eq!(take(&slices, 2), [1, 2]);
+        assert_eq!(failure(&consumer), "panicked: no threes", "it hears that after what stood");
+    });
+}
+
+#[test]
+fn p26_a_panic_in_a_selector_that_a_consumer_caused_by_asking_is_not_the_consumers() {
+    watchdog(|| {
+        let port = Port::bounded(8).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
+        let (consumer, subscription, _slices) = telling(&port, manual().selector(|_: &u64| panic!("at once")));
+        port.push(1).unwrap(); // held, since nobody has asked
+        let _ = subscription.ask(1); // runs the selector on this thread
+        assert_eq!(failure(&port), "panicked: at once");
+        consumer.call(|_, _| ()).expect("it lives on, as its cancel mode says");
+        assert_eq!(port.port_stats().lost, 1);
+    });
+}
+
+/// Cannot be copied if it is a 3.
+#[derive(Debug, PartialEq)]
+struct Single(u64);
+
+impl Clone for Single {
+    fn clone(&self) -> Self {
+        assert_ne!(self.0, 3, "no copies of threes");
+        Self(self.0)
+    }
+}
+
+#[test]
+fn p26_an_event_whose_clone_panics_is_given_back_and_reaches_nobody() {
+    watchdog(|| {
+        let port = Port::bounded(8).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
+        let consumers = [0; 3].map(|_| telling(&port, Subscribe::new().manual()));
+        for (_, subscription, _) in &consumers {
+            subscription.ask(8).unwrap();
+        }
+        port.push_all((1..=2).map(Single).collect()).unwrap();
+        assert_eq!(port.push(Single(3)).unwrap_err().into_event(), Single(3));
+        assert!(failure(&port).contains("no copies of threes"));
+        for (consumer, _, slices) in consumers {
+            consumer.join().unwrap_err();
+            assert_eq!(take(&slices, 2), [Single(1), Single(2)]);
+            assert_eq!(slices.try_iter().count(), 0);
+        }
+    });
+}
+
+/// A key that cannot be hashed if it is a 3.
+struct Unhashable(u64);
+
+impl std::hash::Hash for Unhashable {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        assert_ne!(self.0, 3, "no hash of threes");
+        state.write_u64(self.0);
+    }
+}
+
+#[test]
+fn p26_a_panic_in_a_hash_gives_a_pusher_its_event_back_and_fails_the_port() {
+    watchdog(|| {
+        let port = Port::bounded(8).partition_by(1, |n: &u64| Unhashable(*n)).spawn().unwrap();
+        port.push_all(vec![1, 2]).unwrap();
+        let (telling, slices, gate) = Telling::gated();
+        let consumer = drawgate::consumer(telling).spawn().unwrap();
+        consumer.subscribe_with(&port, one_by_one().partition(0)).unwrap();
+        assert_eq!(slices.recv().unwrap(), [1]);
+        assert!(matches!(port.push(3), Err(PushError::Closed(3))));
+        assert!(failure(&port).contains("no hash of threes"));
+        drop(gate);
+        assert_eq!(slices.recv().unwrap(), [2], "what stood is drawn");
+        assert!(failure(&consumer).contains("no hash of threes"));
+    });
+}
+
+#[test]
+fn p26_a_panic_in_a_hash_fails_a_producer_and_leaves_its_lanes_drawable() {
+    watchdog(|| {
+        let producer = drawgate::producer(Quiet::new().0).partition_by(1, |n: &u64| Unhashable(*n)).spawn().unwrap();
+        let (telling, slices, gate) = Telling::gated();
+        let consumer = drawgate::consumer(telling).spawn().unwrap();
+        consumer.subscribe_with(&producer, one_by_one().partition(0)).unwrap();
+        producer.call(|_, ctx| ctx.extend([1, 2])).unwrap();
+        assert!(producer.call(|_, ctx| ctx.extend([3, 4])).is_err());
+        assert!(failure(&producer).contains("no hash of threes"));
+        assert_eq!(slices.recv().unwrap(), [1]);
+        drop(gate);
+        assert_eq!(slices.recv().unwrap(), [2], "what stood is drawn");
+        assert!(failure(&consumer).contains("no hash of threes"));
+    });
+}
+
+/// A dispatcher with one lane for all that panics in one of its methods, once it is told to.
+struct Faulty {
+    at: &'static str,
+    told: Arc<AtomicBool>,
+}
+
+impl Faulty {
+    fn trip(&self, here: &str) {
+        assert!(self.at != here || !self.told.load(SeqCst), "tripped at {here}");
+    }
+}
+
+impl Dispatcher<u64> for Faulty {
+    fn subscribe(&mut self, _: &Arriving<'_>, _: &Subscribe<u64>) -> Result<LaneId, SubscribeError> {
+        self.trip("subscribe");
+        Ok(LaneId(0))
+    }
+    fn cancel(&mut self, _: SubId, _: LaneId) -> Cancelled {
+        self.trip("cancel");
+        Cancelled::KeepForNext
+    }
+    fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+        self.trip("wanted");
+        lanes.iter().map(|lane| lane.unmet.max(0) as usize).sum::<usize>().saturating_sub(held)
+    }
+    fn choose(&self) -> Choice<u64> {
+        let (at, told) = (self.at, self.told.clone());
+        match self.at {
+            "place" => Choice::Place,
+            "route" => Choice::Route(Arc::new(move |_| {
+                Faulty { at, told: told.clone() }.trip("route");
+                Route::Lane(LaneId(0))
+            })),
+            _ => Choice::One(LaneId(0)),
+        }
+    }
+    fn place(&mut self, _: &u64, _: &LaneView<'_>, targets: &mut Targets) -> anyhow::Result<()> {
+        self.trip("place");
+        targets.put(LaneId(0));
+        Ok(())
+    }
+}
+
+#[test]
+fn p26_a_panic_in_a_dispatcher_fails_its_stage_and_leaves_its_lanes_drawable() {
+    for at in ["subscribe", "cancel", "wanted", "place", "route"] {
+        watchdog(move || {
+            let told = Arc::new(AtomicBool::new(false));
+            let faulty = Faulty { at, told: told.clone() };
+            let producer = drawgate::producer(Quiet::new().0).dispatcher(faulty).spawn().unwrap();
+            let (_, other, _slices) = telling(&producer, manual());
+            let (consumer, slices, gate) = at_its_gate(&producer);
+            producer.call(|_, ctx| ctx.extend(1..=3)).unwrap();
+            assert_eq!(slices.recv().unwrap(), [1]);
+
+            told.store(true, SeqCst);
+            match at {
+                "subscribe" => {
+                    let refused = drawgate::for_each(|_: u64| ()).spawn().unwrap().subscribe(&producer);
+                    assert!(matches!(refused, Err(SubscribeError::Ended { .. })), "{refused:?}");
+                }
+                "cancel" => other.cancel(),
+                _ => producer.cast(|_, ctx| ctx.emit(4)),
+            }
+            assert_eq!(failure(&producer), format!("panicked: tripped at {at}"));
+            drop(gate);
+            assert_eq!(take(&slices, 2), [2, 3], "{at}");
+            assert_eq!(failure(&consumer), format!("panicked: tripped at {at}"));
+        });
+    }
+}
+
+#[test]
+fn p26_a_panic_in_a_dispatcher_of_a_port_gives_a_pusher_its_event_back() {
+    for at in ["place", "route"] {
+        watchdog(move || {
+            let told = Arc::new(AtomicBool::new(false));
+            let port = Port::bounded(8).dispatcher(Faulty { at, told: told.clone() }).spawn().unwrap();
+            let (consumer, slices, gate) = at_its_gate(&port);
+            port.push_all(vec![1, 2, 3]).unwrap();
+            assert_eq!(slices.recv().unwrap(), [1]);
+            told.store(true, SeqCst);
+            assert!(matches!(port.push(4), Err(PushError::Closed(4))));
+            assert_eq!(failure(&port), format!("panicked: tripped at {at}"));
+            drop(gate);
+            assert_eq!(take(&slices, 2), [2, 3], "{at}");
+            assert_eq!(failure(&consumer), format!("panicked: tripped at {at}"));
+            let stats = port.port_stats();
+            assert_eq!((stats.pushed, stats.drawn, stats.lost), (3, 3, 0));
+        });
+    }
+}
+
+#[test]
+fn p26_a_selector_that_calls_its_own_stage_is_detected() {
+    type Calls = fn(&Port<u64>);
+    let calls: [Calls; 4] = [
+        |port| drop(port.try_push(0)),
+        |port| drop(port.push(0)),
+        |port| drop(port.port_stats()),
+        |port| drop(drawgate::for_each(|_: u64| ()).subscribe_to(port).spawn()),
+    ];
+    for call in calls {
+        watchdog(move || {
+            let port = Port::bounded(8).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
+            let own = port.clone();
+            let select = move |n: &u64| {
+                if *n == 2 {
+                    call(&own);
+                }
+                true
+            };
+            let (_, subscription, slices) = telling(&port, manual().selector(select));
+            subscription.ask(8).unwrap();
+            port.push(1).unwrap();
+            assert!(matches!(port.push(2), Err(PushError::Closed(2))));
+            let failure = failure(&port);
+            assert!(failure.contains("called the stage that was calling it"), "{failure}");
+            assert_eq!(slices.recv().unwrap(), [1]);
+        });
+    }
 }

@@ -706,3 +706,15 @@ fn p40_a_declared_producer_that_has_ended_counts_as_a_cancel_for_its_reason() {
         assert!(matches!(fate(Cancel::Temporary, &ended(ExitReason::Done)), Some(ExitReason::Done)));
     });
 }
+
+#[test]
+fn p40_a_declared_producer_that_was_done_still_lets_the_consumer_finish() {
+    watchdog(|| {
+        let dead = drawgate::producer(Quiet(None)).spawn().unwrap();
+        done(&dead);
+        dead.join().unwrap();
+        let (log, told) = Log::new();
+        drawgate::consumer(log).subscribe_to(&dead).spawn().unwrap().join().unwrap();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [Seen::Done]);
+    });
+}
