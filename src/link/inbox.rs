@@ -285,9 +285,8 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             }
             if open {
                 // With one link, looking and marking are one step.
-                if self.links.len() > 1
-                    && let Some(found) = self.look_at_all(true, MarkAs::Not)
-                {
+                let found = if self.links.len() > 1 { self.look_at_all(true, MarkAs::Not) } else { None };
+                if let Some(found) = found {
                     return found;
                 }
                 if let Some(found) = self.look_at_all(true, MarkAs::Events) {

@@ -110,6 +110,32 @@ impl<E: Send + 'static> State<E> {
         if !self.line(lane).0.is_empty() || !self.fits(lane, weight) {
             return Err(Denied::Full(event));
         }
+        self.let_in(event, weight, lane, fx)
+    }
+
+    /// An event comes for the place it took with [`reserve`](Self::reserve): whoever is in line came after it.
+    pub(super) fn take_place(
+        &mut self,
+        event: E,
+        weight: usize,
+        lane: Option<usize>,
+        fx: &mut Effects<E>,
+    ) -> Result<(), Denied<E>> {
+        self.unreserve(lane, weight);
+        if self.ended.is_some() || self.fault.is_some() {
+            return Err(Denied::Closed(event));
+        }
+        self.let_in(event, weight, lane, fx)
+    }
+
+    #[inline]
+    fn let_in(
+        &mut self,
+        event: E,
+        weight: usize,
+        lane: Option<usize>,
+        fx: &mut Effects<E>,
+    ) -> Result<(), Denied<E>> {
         self.put(event, weight, lane);
         self.settle(lane, fx);
         if self.fault.is_some() && lane.is_none() {
@@ -238,7 +264,7 @@ impl<E: Send + 'static> State<E> {
         true
     }
 
-    /// Gives such a place up again, for the event to take, or for nobody.
+    /// Gives such a place up again.
     pub(super) fn unreserve(&mut self, lane: Option<usize>, weight: usize) {
         *self.reserved(lane) -= weight;
     }

@@ -78,7 +78,8 @@ pub(crate) struct Routed {
     /// `None`: before the dispatcher.
     lane: Option<usize>,
     weight: usize,
-    discard: bool,
+    /// Nowhere: it needs no room, and no delay.
+    pub(crate) discard: bool,
 }
 
 /// An outlet in figures.
@@ -319,17 +320,33 @@ impl<E: Send + 'static> Outlet<E> {
     #[inline]
     pub(crate) fn enter(&self, event: E, routed: Routed, accepted: bool) -> Result<(), PushError<E>> {
         self.with(|state, fx| {
-            if routed.discard {
-                state.put_nowhere(1, fx);
-                fx.trash.push(event);
-                return Ok(());
-            }
             let lane = Self::lane_of(state, routed);
-            state.enter(event, routed.weight, lane, accepted, fx).map_err(|denied| match denied {
+            Self::enter_at(state, event, routed, lane, accepted, fx).map_err(|denied| match denied {
                 Denied::Full(event) => PushError::Full(event),
                 Denied::Closed(event) => PushError::Closed(event),
             })
         })
+    }
+
+    #[inline]
+    fn enter_at(
+        state: &mut State<E>,
+        event: E,
+        routed: Routed,
+        lane: Option<usize>,
+        accepted: bool,
+        fx: &mut Effects<E>,
+    ) -> Result<(), Denied<E>> {
+        if !routed.discard {
+            return state.enter(event, routed.weight, lane, accepted, fx);
+        }
+        if Self::refuses(state, accepted) {
+            return Err(Denied::Closed(event));
+        }
+        state.put_nowhere(1, fx);
+        fx.trash.push(event);
+        state.settle(lane, fx); // it may have been the last of a closed port
+        Ok(())
     }
 
     /// Lets in as many as there is room for, in order, under one lock; `Err` holds the rest, and whether the port is
@@ -359,8 +376,8 @@ impl<E: Send + 'static> Outlet<E> {
         closed || state.ended.is_some() || state.fault.is_some()
     }
 
-    /// Enters, or parks in the line until there is room, the port closes or the deadline passes. [`WayIn::Later`] gets a
-    /// place and its event back.
+    /// Enters, or parks in the line until there is room, the port closes or the deadline passes. [`WayIn::Later`] and
+    /// [`WayIn::AcceptedLater`] get a place and their event back.
     ///
     /// Blocks the calling thread at a latch of its own. Woken by: `settle` when it moved the entry into the lane, `close`,
     /// the end of the port, the deadline. Holds no lock while it waits.
@@ -372,22 +389,22 @@ impl<E: Send + 'static> Outlet<E> {
         clock: &Clock,
         deadline: Deadline,
     ) -> Result<Option<E>, PushError<E>> {
-        let accepted = way == WayIn::Accepted;
+        let accepted = matches!(way, WayIn::Accepted | WayIn::AcceptedLater);
+        let later = matches!(way, WayIn::Later | WayIn::AcceptedLater) && !routed.discard;
         let latch = Latch::for_this_thread(&self.awake);
         let (ticket, lane) = {
             let joined = self.with(|state, fx| {
                 let lane = Self::lane_of(state, routed);
-                let denied = match way {
-                    WayIn::Later if Self::refuses(state, false) => Err(Denied::Closed(event)),
-                    WayIn::Later if state.reserve(lane, routed.weight) => return Ok(Err(Some(event))),
-                    WayIn::Later => Err(Denied::Full(event)),
-                    WayIn::Now | WayIn::Accepted => state.enter(event, routed.weight, lane, accepted, fx),
+                let denied = match later {
+                    true if Self::refuses(state, accepted) => Err(Denied::Closed(event)),
+                    true if state.reserve(lane, routed.weight) => return Ok(Err(Some(event))),
+                    true => Err(Denied::Full(event)),
+                    false => Self::enter_at(state, event, routed, lane, accepted, fx),
                 };
                 match denied {
                     Ok(()) => Ok(Err(None)),
                     Err(Denied::Closed(event)) => Err(PushError::Closed(event)),
                     Err(Denied::Full(event)) => {
-                        let later = way == WayIn::Later;
                         let ticket = state.join(event, routed.weight, lane, Some(&latch), later);
                         Ok(Ok((ticket, lane)))
                     }
@@ -425,18 +442,13 @@ impl<E: Send + 'static> Outlet<E> {
     pub(crate) fn arrive(&self, event: E, routed: Routed, reserved: bool) -> Result<(), E> {
         self.with(|state, fx| {
             let lane = Self::lane_of(state, routed);
-            if reserved {
-                state.unreserve(lane, routed.weight);
+            let entered = if reserved {
+                state.take_place(event, routed.weight, lane, fx)
             } else {
                 state.pending(-1, fx);
-            }
-            if routed.discard {
-                state.put_nowhere(1, fx);
-                fx.trash.push(event);
-                state.settle(lane, fx); // it may have been the last
-                return Ok(());
-            }
-            match state.enter(event, routed.weight, lane, true, fx) {
+                Self::enter_at(state, event, routed, lane, true, fx)
+            };
+            match entered {
                 Ok(()) => Ok(()),
                 Err(Denied::Closed(event)) => Err(event),
                 Err(Denied::Full(event)) => {
@@ -538,6 +550,8 @@ pub(crate) enum WayIn {
     Accepted,
     /// It only takes a place now.
     Later,
+    /// Both.
+    AcceptedLater,
 }
 
 /// See [`Outlet::reserve`].

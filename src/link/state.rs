@@ -414,9 +414,7 @@ impl<E: Send + 'static> State<E> {
 
     fn clear_marks(&mut self, lane: usize, fx: &mut Effects<E>) {
         for slot in &self.lanes[lane].members {
-            if let Some(sub) = &mut self.subs[*slot as usize].sub
-                && sub.mark != Mark::Off
-            {
+            if let Some(sub) = self.subs[*slot as usize].sub.as_mut().filter(|sub| sub.mark != Mark::Off) {
                 sub.mark = Mark::Off;
                 fx.wake(&sub.latch);
             }
@@ -486,11 +484,11 @@ impl<E: Send + 'static> State<E> {
         let (lane, in_hand, name, gone) = (sub.lane, sub.in_hand, sub.name.clone(), sub.gone.is_some());
         self.lanes[lane].in_hand -= in_hand;
         self.detach(id, fx);
-        self.last_failed = failed;
+        if !gone {
+            self.last_failed = failed;
+        }
         self.free(id);
-        if let Some(news) = &mut self.news
-            && !gone
-        {
+        if let Some(news) = self.news.as_mut().filter(|_| !gone) {
             news.push(News::Cancelled(PeerNote { sub: id, name }, why));
             fx.owner = true;
         }
@@ -504,6 +502,7 @@ impl<E: Send + 'static> State<E> {
             _ => return false,
         }
         self.detach(id, fx);
+        self.last_failed = false;
         let Some(sub) = self.sub(id) else { return false };
         sub.gone = Some(CancelReason::Cancelled);
         sub.notes.clear();

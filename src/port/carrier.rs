@@ -2,9 +2,8 @@
 
 use super::handle::Port;
 use crate::error::{ExitReason, SpawnError};
-use crate::link::WayIn;
 use crate::sync::chan::{Receiver, Sender, bounded};
-use crate::sync::{Deadline, thread};
+use crate::sync::thread;
 use crossbeam_channel::select;
 
 pub(super) fn start<E: Send + 'static>(port: &Port<E>, capacity: usize) -> Result<Sender<E>, SpawnError> {
@@ -27,21 +26,14 @@ pub(super) fn start<E: Send + 'static>(port: &Port<E>, capacity: usize) -> Resul
 /// pusher, but also after a close.
 fn carry<E: Send + 'static>(port: &Port<E>, rx: &Receiver<E>, ended: &Receiver<ExitReason>) {
     let outlet = port.outlet();
-    let push = |event: E| match outlet.route(&event) {
-        Ok(routed) => {
-            let clock = port.runtime().clock().clone();
-            outlet.wait_in_line(event, routed, WayIn::Accepted, &clock, Deadline::NEVER).map_err(|e| e.into_event())
-        }
-        Err(()) => Err(event),
-    };
     loop {
         let event = select! {
             recv(rx) -> event => event,
             recv(ended) -> _ => break,
         };
         let Ok(event) = event else { break };
-        if let Err(event) = push(event) {
-            port.depot().lose(vec![event]);
+        if let Err(refused) = port.push_accepted(event) {
+            port.depot().lose(vec![refused.into_event()]);
             break;
         }
     }

@@ -96,7 +96,8 @@ impl<E: Send + 'static> Depot<E> {
             if state.ended {
                 return Err(PushError::Closed(event));
             }
-            if state.delayed.len() >= self.most {
+            // What has its place already is bounded by the capacity.
+            if state.delayed.len() >= self.most && !matches!(place, Place::Taken(_)) {
                 return Err(PushError::Full(event));
             }
             state.delayed.insert(token, Delayed { event, place, key: None });

@@ -189,9 +189,23 @@ impl<E: Send + 'static> Port<E> {
         }
     }
 
+    /// Pushes what a channel of this port accepted: it gets in after a close, too.
+    pub(super) fn push_accepted(&self, event: E) -> Result<(), PushError<E>> {
+        let outlet = &self.core.outlet;
+        let Ok(routed) = outlet.route(&event) else { return Err(PushError::Closed(event)) };
+        let way = if self.core.delay.is_some() { WayIn::AcceptedLater } else { WayIn::Accepted };
+        match outlet.wait_in_line(event, routed, way, self.runtime().clock(), Deadline::NEVER)? {
+            None => Ok(()),
+            Some(event) => self.deliver_later(event, routed),
+        }
+    }
+
     #[cold]
     fn try_push_delayed(&self, event: E) -> Result<(), PushError<E>> {
         let Ok(routed) = self.core.outlet.route(&event) else { return Err(PushError::Closed(event)) };
+        if routed.discard {
+            return self.core.outlet.enter(event, routed, false);
+        }
         match self.core.outlet.reserve(routed) {
             Reserved::Taken => self.deliver_later(event, routed),
             Reserved::Full => Err(PushError::Full(event)),

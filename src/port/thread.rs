@@ -63,10 +63,10 @@ impl<E: Send + 'static> Behaviour for PortKind<E> {
         loop {
             let mail = running.inbox.mail.clone();
             mail.latch().clear();
-            if mail.is_waiting()
-                && let Err(reason) = running.mail()
-            {
-                return reason;
+            if mail.is_waiting() {
+                if let Err(reason) = running.mail() {
+                    return reason;
+                }
             }
             let mut lost = Vec::new();
             for delayed in depot.take_due() {

@@ -50,15 +50,17 @@ impl Drop for Waiting {
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Publishes that this thread, if it is a stage, waits for any of these stages. `Err` names the ring that would make,
-/// beginning with this stage.
+/// beginning with this stage. Who waits for none, but for a moment or for somebody who may come, is in no ring.
 pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
+    if any_of.is_empty() {
+        return Ok(Waiting(None));
+    }
     let me = CURRENT.try_with(|current| current.borrow().as_ref().map(|life| (life.id, life.name.clone())));
     let Ok(Some((me, name))) = me else { return Ok(Waiting(None)) };
     let mut waits = WAITS.lock();
-    let mut ring = vec![name.clone()];
-    let stuck = !any_of.is_empty() && any_of.iter().all(|(id, name)| leads_to(&waits, *id, name, me, &mut ring));
-    if stuck {
-        return Err(ring);
+    let mut ring = vec![(me, name.clone())];
+    if any_of.iter().all(|(id, name)| leads_to(&waits, *id, name, me, &mut ring)) {
+        return Err(ring.into_iter().map(|(_, name)| name).collect());
     }
     // ORDERING: Relaxed: only has to be another number each time.
     let number = NUMBERS.fetch_add(1, Relaxed);
@@ -67,15 +69,15 @@ pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
 }
 
 /// Whether `from` can go on only when `goal` does.
-fn leads_to(waits: &HashMap<u64, Waits>, from: u64, name: &Name, goal: u64, ring: &mut Vec<Name>) -> bool {
+fn leads_to(waits: &HashMap<u64, Waits>, from: u64, name: &Name, goal: u64, ring: &mut Vec<(u64, Name)>) -> bool {
     if from == goal {
         return true;
     }
     let Some(next) = waits.get(&from) else { return false };
-    if ring.contains(&next.name) {
+    if ring.iter().any(|(id, _)| *id == from) {
         return true; // a ring of others, or one that is being followed already
     }
-    ring.push(name.clone());
+    ring.push((from, name.clone()));
     let stuck = next.for_any_of.iter().all(|(id, name)| leads_to(waits, *id, name, goal, ring));
     if !stuck {
         ring.pop();

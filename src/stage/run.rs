@@ -43,9 +43,7 @@ impl<K: Behaviour> Running<K> {
         let ran = isolate(|| {
             let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
             let ran = f(&mut self.body, &mut ctx);
-            if ran.is_ok()
-                && let Some(emitter) = &mut self.emitter
-            {
+            if let Some(emitter) = self.emitter.as_mut().filter(|_| ran.is_ok()) {
                 emitter.flush();
             }
             ran
@@ -93,9 +91,7 @@ impl<K: Behaviour> Running<K> {
             let events = Events::new(&mut slice, &mut self.rest, &mut whole, &subscription);
             let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
             let ran = K::events(&mut self.body, events, &mut ctx);
-            if ran.is_ok()
-                && let Some(emitter) = &mut self.emitter
-            {
+            if let Some(emitter) = self.emitter.as_mut().filter(|_| ran.is_ok()) {
                 emitter.flush();
             }
             ran
@@ -531,10 +527,9 @@ fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<K
     let _ = drop_each(std::mem::take(&mut inbox.buffer));
     life.runtime.registry().remove(&life.name, life.id);
     life.token.stop();
-    if let Err(message) = isolate(|| K::terminate(&mut body, &reason))
-        && !reason.is_failure()
-    {
-        reason = ExitReason::Panic(message);
+    match isolate(|| K::terminate(&mut body, &reason)) {
+        Err(message) if !reason.is_failure() => reason = ExitReason::Panic(message),
+        Ok(()) | Err(_) => {}
     }
     life.ending(&reason);
     inbox.leave_all(reason.is_failure(), &CancelReason::Down(reason.clone()));

@@ -173,9 +173,7 @@ impl Awake {
     #[inline]
     pub(crate) fn sink(&self) {
         #[cfg(not(all(test, drawgate_loom)))]
-        if self.count.fetch_sub(1, AcqRel) == 1
-            && let Some(quiet) = &self.quiet
-        {
+        if let (1, Some(quiet)) = (self.count.fetch_sub(1, AcqRel), &self.quiet) {
             drop(quiet.lock.lock());
             quiet.fell.notify_all();
         }

@@ -216,6 +216,7 @@ impl<T> RwLock<T> {
 #[cfg(all(test, debug_assertions, not(drawgate_loom)))]
 mod tests {
     use super::*;
+    use std::panic::AssertUnwindSafe;
 
     #[test]
     fn f7_a_lock_below_one_that_is_held_is_told_with_both_ranks() {
@@ -225,10 +226,10 @@ mod tests {
             let _a = outlet.lock();
             let _b = latch.lock(); // in order: fine
         }
-        let told = std::panic::catch_unwind(|| {
+        let told = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let _b = latch.lock();
             let _a = outlet.lock();
-        });
+        }));
         let message = told.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains("rank Outlet") && message.contains("rank Latch"), "{message}");
         drop(outlet.lock()); // what was held by the thread that panicked was given back
@@ -238,6 +239,6 @@ mod tests {
     fn f7_two_outlets_at_once_are_told() {
         let (a, b) = (Mutex::new(Rank::Outlet, ()), Mutex::new(Rank::Outlet, ()));
         let _a = a.lock();
-        assert!(std::panic::catch_unwind(|| drop(b.lock())).is_err());
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(|| drop(b.lock()))).is_err());
     }
 }

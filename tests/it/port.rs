@@ -94,7 +94,8 @@ fn p54_a_push_to_a_port_of_another_type_gives_the_event_back() {
 fn p54_a_push_to_a_stage_that_is_no_port_is_of_the_wrong_type() {
     let rt = Runtime::new();
     let numbers = drawgate::from_iter(0_u32..).name("numbers").runtime(&rt).spawn().unwrap();
-    assert!(matches!(rt.registry().push("numbers", 7_u32), Err(PushError::WrongType(7))));
+    let refused = rt.registry().push("numbers", 7_u32);
+    assert!(matches!(refused, Err(PushError::WrongType(7))), "{refused:?}");
     numbers.request_stop(ExitReason::Normal);
 }
 
@@ -105,9 +106,9 @@ fn p54_names_are_strings_triples_and_typed_names() {
         let rt = Runtime::new();
         let orders = Port::bounded(8).name(ORDERS).runtime(&rt).spawn().unwrap();
         let till = Port::bounded(8).name(("shop", "till", "orders")).runtime(&rt).spawn().unwrap();
-        rt.registry().push("orders", 1).unwrap();
-        rt.registry().push(String::from("orders"), 2).unwrap();
-        rt.registry().push(Name::from("orders"), 3).unwrap();
+        rt.registry().push("orders", 1_u32).unwrap();
+        rt.registry().push(String::from("orders"), 2_u32).unwrap();
+        rt.registry().push(Name::from("orders"), 3_u32).unwrap();
         ORDERS.on(&rt).push(4).unwrap();
         ORDERS.on(&rt).get().unwrap().push(5).unwrap();
         rt.registry().port::<u32>(&ORDERS).unwrap().push(6).unwrap();
@@ -617,7 +618,7 @@ mod later {
             let start = || Port::bounded(8).name(ORDERS).runtime(&rt).spawn().unwrap();
             let first = start();
             ORDERS.on(&rt).push_after(1, SECOND).unwrap();
-            rt.registry().push_after("orders", 2, SECOND).unwrap();
+            rt.registry().push_after("orders", 2_u32, SECOND).unwrap();
             ORDERS.on(&rt).retry_after(3, SECOND).unwrap();
             first.stop(ExitReason::Normal, SECOND * 5).unwrap();
             let second = start();
@@ -1124,6 +1125,20 @@ fn p62_at_capacity_0_every_ok_before_a_stop_is_handled_lost_to_the_hook_or_count
 }
 
 #[test]
+fn p62_what_a_partition_function_discards_of_a_sender_does_not_keep_the_port_from_ending() {
+    watchdog(|| {
+        let only_zero = PartitionDispatcher::by_index(1, |n: &u32| (*n == 0).then_some(0));
+        let port = Port::bounded(1).dispatcher(only_zero).on_discard(|_| ()).spawn().unwrap();
+        let tx = port.sender(0).unwrap();
+        tx.send(7).unwrap();
+        drop(tx);
+        port.close();
+        port.join().unwrap();
+        assert_eq!((port.port_stats().discarded, port.port_stats().pushed), (1, 1));
+    });
+}
+
+#[test]
 fn p62_a_sender_of_a_closed_or_stopped_port_is_disconnected() {
     watchdog(|| {
         let port = Port::<u32>::bounded(2).spawn().unwrap();
@@ -1184,7 +1199,7 @@ fn p63_a_port_with_a_name_stays_open_without_handles() {
 #[test]
 fn p63_a_weak_port_does_not_keep_it_open() {
     watchdog(|| {
-        let port = Port::bounded(4).spawn().unwrap();
+        let port = Port::bounded(2).spawn().unwrap();
         let weak: WeakPort<u32> = port.downgrade();
         weak.upgrade().unwrap().push(1).unwrap();
         let strong = weak.upgrade().unwrap();
@@ -1192,8 +1207,8 @@ fn p63_a_weak_port_does_not_keep_it_open() {
         strong.push(2).unwrap(); // an upgraded one does
         let ended = strong.monitor();
         drop(strong);
-        // Closed, and not ended, since there is something in it: what upgrades now does not open it again.
-        until(|| weak.upgrade().is_some_and(|port| port.try_push(3).is_err()));
+        // Closed, and not ended, since it is full: what upgrades now does not open it again.
+        until(|| weak.upgrade().is_some_and(|port| kind(port.try_push(3)) == PushErrorKind::Closed));
         let kept = keep(&weak.upgrade().unwrap());
         assert_eq!(kept.finish().unwrap(), [1, 2]);
         ended.recv().unwrap();
