@@ -114,11 +114,12 @@ pub fn source<E: Send + 'static>(run: impl FnOnce(&mut Out<'_, E>) -> anyhow::Re
     Flow::new(Head::Source(Box::new(run)), Hop, None)
 }
 
-/// The events of all flows, as they come.
+/// The events of all flows, as they come; of no flows, none.
 ///
 /// ```
 /// let all = drawgate::merge([drawgate::from_iter(0..2), drawgate::from_iter(2..4)]);
 /// assert_eq!(all.fold(0, |sum, n| *sum += n).run()?, 6);
+/// assert!(drawgate::merge::<i32>([]).collect().run()?.is_empty());
 /// # anyhow::Ok(())
 /// ```
 pub fn merge<E: Send + 'static>(flows: impl IntoIterator<Item = Flow<E>>) -> Flow<E> {
@@ -128,6 +129,9 @@ pub fn merge<E: Send + 'static>(flows: impl IntoIterator<Item = Flow<E>>) -> Flo
         runtime = runtime.or_else(|| flow.runtime.take());
         bad = bad.or_else(|| flow.bad.take());
         starts.push(flow.into_lanes());
+    }
+    if starts.is_empty() {
+        return from_iter(std::iter::empty()); // a stage that draws from nobody would wait for ever
     }
     let start: Start<E> = Box::new(move |launch, _| {
         let mut outlets = Vec::new();

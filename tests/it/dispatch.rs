@@ -43,7 +43,7 @@ fn p15_the_consumer_that_waits_longest_gets_the_event() {
         let (told, takers) = mpsc::channel();
         for consumer in 0..3 {
             let told = told.clone();
-            drawgate::for_each(move |_: u64| drop(told.send(consumer)))
+            drawgate::for_each(move |_: u64| told.send(consumer).unwrap_or(()))
                 .runtime(&rt)
                 .subscribe_to_with(&port, one_by_one())
                 .spawn()
@@ -135,7 +135,7 @@ fn pair() -> Pair {
     let consumers: Vec<_> = (0..2)
         .map(|me| {
             let told = told.clone();
-            drawgate::for_each(move |event: u64| drop(told.send((me, event)))).runtime(&rt).spawn().unwrap()
+            drawgate::for_each(move |event: u64| told.send((me, event)).unwrap_or(())).runtime(&rt).spawn().unwrap()
         })
         .collect();
     let options = || Subscribe::new().cancel(Cancel::Temporary);
@@ -198,7 +198,7 @@ fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
             });
             both.runtime(&rt).subscribe_to(&own).subscribe_to(&shared).spawn().unwrap();
             clock.settle();
-            drawgate::for_each(move |event: u64| drop(told.send(event)))
+            drawgate::for_each(move |event: u64| told.send(event).unwrap_or(()))
                 .runtime(&rt)
                 .subscribe_to(&shared)
                 .spawn()
@@ -385,7 +385,7 @@ fn p20_what_stands_for_one_that_leaves_is_discarded_and_counted() {
         let (counting, _) = Counting::new();
         let producer = drawgate::producer(counting)
             .dispatcher(BroadcastDispatcher::new())
-            .on_discard(move |n| drop(told.send(n)))
+            .on_discard(move |n| told.send(n).unwrap_or(()))
             .spawn()
             .unwrap();
         let (busy, slices, _gate) = Telling::gated();
@@ -562,7 +562,7 @@ fn p23_what_belongs_to_no_partition_is_discarded_counted_and_asked_for_again() {
         let (counting, demands) = Counting::new();
         let producer = drawgate::producer(counting)
             .dispatcher(PartitionDispatcher::by_index(1, |n: &u64| (*n >= 10).then_some(0)))
-            .on_discard(move |n| drop(told.send(n)))
+            .on_discard(move |n| told.send(n).unwrap_or(()))
             .spawn()
             .unwrap();
         let (_, subscription, slices) = telling(&producer, manual().partition(0));
