@@ -187,7 +187,8 @@
 //! let graph = drawgate::from_iter(0..1000).name("count").hop().map(|n| n * 2).name("double").for_each(drop).spawn()?;
 //! let watch = graph.watch();
 //! graph.join()?;
-//! let double = &watch.snapshot().stages()[1];
+//! let figures = watch.snapshot(); // `{figures}` is the table
+//! let double = &figures.stages()[1];
 //! assert_eq!((double.name.to_string(), double.events_in), ("double".to_string(), 1000));
 //! # anyhow::Ok(())
 //! ```

@@ -129,13 +129,7 @@ impl<E: Send + 'static> State<E> {
     }
 
     #[inline]
-    fn let_in(
-        &mut self,
-        event: E,
-        weight: usize,
-        lane: Option<usize>,
-        fx: &mut Effects<E>,
-    ) -> Result<(), Denied<E>> {
+    fn let_in(&mut self, event: E, weight: usize, lane: Option<usize>, fx: &mut Effects<E>) -> Result<(), Denied<E>> {
         self.put(event, weight, lane);
         self.settle(lane, fx);
         if self.fault.is_some() && lane.is_none() {

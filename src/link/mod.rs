@@ -72,6 +72,8 @@ mod outlet;
 mod queue;
 mod state;
 mod subscribe;
+#[cfg(all(test, not(drawgate_loom)))]
+mod tests;
 
 pub(crate) use dispatch::SubId;
 pub(crate) use inbox::{Inbox, Link, Round};

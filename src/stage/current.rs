@@ -18,7 +18,6 @@ static WAITS: Lazy<Mutex<HashMap<u64, Waits>>> = Lazy::new(|| Mutex::new(Rank::L
 struct Waits {
     /// Which of the waits of this thread it is.
     number: u64,
-    name: Name,
     /// It goes on when any of these does.
     for_any_of: Vec<(u64, Name)>,
 }
@@ -58,13 +57,13 @@ pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
     let me = CURRENT.try_with(|current| current.borrow().as_ref().map(|life| (life.id, life.name.clone())));
     let Ok(Some((me, name))) = me else { return Ok(Waiting(None)) };
     let mut waits = WAITS.lock();
-    let mut ring = vec![(me, name.clone())];
+    let mut ring = vec![(me, name)];
     if any_of.iter().all(|(id, name)| leads_to(&waits, *id, name, me, &mut ring)) {
         return Err(ring.into_iter().map(|(_, name)| name).collect());
     }
     // ORDERING: Relaxed: only has to be another number each time.
     let number = NUMBERS.fetch_add(1, Relaxed);
-    waits.insert(me, Waits { number, name, for_any_of: any_of });
+    waits.insert(me, Waits { number, for_any_of: any_of });
     Ok(Waiting(Some((me, number))))
 }
 

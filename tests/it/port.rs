@@ -444,10 +444,8 @@ fn p56_a_bounded_wait_is_measured_by_the_runtimes_clock() {
             thread::spawn(move || how(p))
         };
         let now = clock.now();
-        let pushers = [
-            parked(Box::new(|p| p.push_timeout(2, HOUR))),
-            parked(Box::new(move |p| p.push_deadline(2, now + HOUR))),
-        ];
+        let pushers =
+            [parked(Box::new(|p| p.push_timeout(2, HOUR))), parked(Box::new(move |p| p.push_deadline(2, now + HOUR)))];
         until_parked(&port, 2);
         clock.advance(HOUR - TICK);
         assert_eq!(port.port_stats().parked, 2);
@@ -463,10 +461,12 @@ fn p56_a_bounded_wait_is_measured_by_the_runtimes_clock() {
 fn p56_stages_settle_while_a_stage_is_parked_in_a_push() {
     watchdog(|| {
         let (rt, clock) = drawgate::testing::runtime();
-        let (full, fed) = (Port::bounded(1).runtime(&rt).spawn().unwrap(), Port::bounded(1).runtime(&rt).spawn().unwrap());
+        let (full, fed) =
+            (Port::bounded(1).runtime(&rt).spawn().unwrap(), Port::bounded(1).runtime(&rt).spawn().unwrap());
         full.push(0).unwrap();
         let out = full.clone();
-        let carry = drawgate::for_each(move |n: i32| out.push(n).unwrap()).runtime(&rt).subscribe_to(&fed).spawn().unwrap();
+        let carry =
+            drawgate::for_each(move |n: i32| out.push(n).unwrap()).runtime(&rt).subscribe_to(&fed).spawn().unwrap();
         fed.push(1).unwrap();
         until_parked(&full, 1);
         clock.advance(HOUR);
@@ -849,7 +849,8 @@ mod later {
         watchdog(|| {
             let (rt, _clock) = testing::runtime();
             let only_zero = PartitionDispatcher::by_index(1, |n: &u32| (*n == 0).then_some(0));
-            let port = Port::bounded(1).delay(SECOND).dispatcher(only_zero).runtime(&rt).on_discard(|_| ()).spawn().unwrap();
+            let port =
+                Port::bounded(1).delay(SECOND).dispatcher(only_zero).runtime(&rt).on_discard(|_| ()).spawn().unwrap();
             port.push(0).unwrap();
             port.push(7).unwrap();
             assert_eq!(port.port_stats().discarded, 1);
@@ -928,7 +929,10 @@ fn p58_a_delay_is_never_shorter_by_the_machines_clock() {
     watchdog(|| {
         let port = Port::bounded(8).spawn().unwrap();
         let (tell, told) = unbounded();
-        drawgate::for_each(move |pushed: Instant| tell.send(pushed.elapsed()).unwrap()).subscribe_to(&port).spawn().unwrap();
+        drawgate::for_each(move |pushed: Instant| tell.send(pushed.elapsed()).unwrap())
+            .subscribe_to(&port)
+            .spawn()
+            .unwrap();
         let delays = [0, 1, 3, 20].map(Duration::from_millis);
         for delay in delays {
             port.push_after(Instant::now(), delay).unwrap();
@@ -1031,7 +1035,8 @@ fn p61_stats_tell_what_is_asked_for_and_not_there() {
     watchdog(|| {
         let port = Port::<u32>::bounded(8).spawn().unwrap();
         assert_eq!(port.port_stats().pending_demand, 0);
-        let _kept = drawgate::for_each(|_: u32| ()).subscribe_to_with(&port, Subscribe::new().max_demand(10)).spawn().unwrap();
+        let _kept =
+            drawgate::for_each(|_: u32| ()).subscribe_to_with(&port, Subscribe::new().max_demand(10)).spawn().unwrap();
         until(|| port.port_stats().pending_demand == 10);
     });
 }
@@ -1103,8 +1108,8 @@ fn p62_at_capacity_0_every_ok_before_a_stop_is_handled_lost_to_the_hook_or_count
     watchdog(|| {
         let seen = Arc::new(AtomicUsize::new(0));
         let (s, l) = (seen.clone(), seen.clone());
-        let port = Port::bounded(2).on_lost(move |_, _| drop(l.fetch_add(1, SeqCst))).spawn().unwrap();
-        drawgate::for_each(move |_: u32| drop(s.fetch_add(1, SeqCst))).subscribe_to(&port).spawn().unwrap();
+        let port = Port::bounded(2).on_lost(move |_, _| _ = l.fetch_add(1, SeqCst)).spawn().unwrap();
+        drawgate::for_each(move |_: u32| _ = s.fetch_add(1, SeqCst)).subscribe_to(&port).spawn().unwrap();
         let tx = port.sender(0).unwrap();
         let (enough, told) = bounded(1);
         let send = thread::spawn(move || {
