@@ -35,21 +35,8 @@ impl TwoOutlets {
             let (drawn, handled) = (Tally::new(), Tally::new());
             let all = usize::from(pushes[0]);
 
-            let first = spawn({
-                let (drawn, handled) = (drawn.clone(), handled.clone());
-                move || {
-                    if let Some(events) = c1.handle_next() {
-                        let mine = events.iter().filter(|event| **event < 4).count();
-                        if drawn.add(mine) == all {
-                            let _ = to_c2.post(Letter::Stop);
-                        }
-                        handled.wait_for(all - mine);
-                    }
-                    c1
-                }
-            });
             let second = spawn({
-                let p1 = outlets[0].clone();
+                let (p1, drawn, handled) = (outlets[0].clone(), drawn.clone(), handled.clone());
                 move || {
                     if late {
                         c2.subscribe(&p1, slices_of(4));
@@ -63,7 +50,11 @@ impl TwoOutlets {
                     c2
                 }
             });
-            let third = (pushes[1] > 0 || stop).then(|| {
+            let third = spawn({
+                let p1 = outlets[0].clone();
+                move || (0..pushes[0]).for_each(|n| push(&p1, n))
+            });
+            let fourth = (pushes[1] > 0 || stop).then(|| {
                 let p2 = outlets[1].clone();
                 spawn(move || {
                     (0..pushes[1]).for_each(|n| push(&p2, 4 + n));
@@ -72,9 +63,16 @@ impl TwoOutlets {
                     }
                 })
             });
-            (0..pushes[0]).for_each(|n| push(&outlets[0], n));
-            join(third);
-            join([first, second]);
+            // This thread is C1: so it can get far before it is preempted.
+            if let Some(events) = c1.handle_next() {
+                let mine = events.iter().filter(|event| **event < 4).count();
+                if drawn.add(mine) == all {
+                    let _ = to_c2.post(Letter::Stop);
+                }
+                handled.wait_for(all - mine);
+            }
+            join(fourth.into_iter().chain([third]));
+            join([second]);
             assert_eq!(outlets[0].figures().standing, 0);
         });
     }

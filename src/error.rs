@@ -46,7 +46,9 @@ impl fmt::Display for ExitReason {
             Self::Done => f.write_str("done"),
             Self::Normal => f.write_str("normal"),
             Self::Shutdown => f.write_str("shutdown"),
-            Self::Error(cause) => write!(f, "{cause:#}"),
+            // `{:#}` also tells the causes behind it, as anyhow does.
+            Self::Error(cause) if f.alternate() => write!(f, "{cause:#}"),
+            Self::Error(cause) => write!(f, "{cause}"),
             Self::Panic(message) => write!(f, "panicked: {message}"),
         }
     }
@@ -122,7 +124,8 @@ impl fmt::Display for StageError {
 impl Error for StageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.reason {
-            ExitReason::Error(cause) => Some(&***cause),
+            // The cause itself is in the message; what is behind it is not.
+            ExitReason::Error(cause) => (***cause).source(),
             _ => None,
         }
     }
@@ -209,7 +212,7 @@ pub enum SpawnError {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Init { stage, cause } => write!(f, "stage {stage:?} could not be initialised: {cause:#}"),
+            Self::Init { stage, cause } => write!(f, "stage {stage:?} could not be initialised: {cause}"),
             Self::Declined { stage } => write!(f, "stage {stage:?} declined to start"),
             Self::NameTaken { name, holder } => write!(f, "the name {name:?} is taken by {holder:?}"),
             Self::BadOption { stage, cause } => write!(f, "stage {stage:?}: {cause}"),
@@ -222,10 +225,10 @@ impl fmt::Display for SpawnError {
 impl Error for SpawnError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Init { cause, .. } => Some(&**cause),
-            Self::BadOption { cause, .. } => Some(cause),
-            Self::Subscribe { cause, .. } => Some(cause),
-            Self::Thread { cause, .. } => Some(cause),
+            // The causes themselves are in the message; what is behind them is not.
+            Self::Init { cause, .. } => cause.source(),
+            Self::Thread { cause, .. } => cause.source(),
+            Self::BadOption { .. } | Self::Subscribe { .. } => None,
             Self::Declined { .. } | Self::NameTaken { .. } | Self::Timeout { .. } => None,
         }
     }
@@ -285,14 +288,7 @@ impl fmt::Display for SubscribeError {
         }
     }
 }
-impl Error for SubscribeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::BadOption(cause) => Some(cause),
-            _ => None,
-        }
-    }
-}
+impl Error for SubscribeError {}
 impl From<BadOption> for SubscribeError {
     fn from(cause: BadOption) -> Self {
         Self::BadOption(cause)

@@ -206,14 +206,18 @@ pub enum Telemetry<'a> {
     },
 }
 
+fn events(n: usize) -> String {
+    if n == 1 { "1 event".into() } else { format!("{n} events") }
+}
+
 impl Telemetry<'_> {
     fn line(&self) -> Option<String> {
         match self {
-            Self::Discarded { stage, count } => Some(format!("stage {stage:?} discarded {count} events")),
-            Self::Lost { stage, count } => Some(format!("stage {stage:?} lost {count} events")),
+            Self::Discarded { stage, count } => Some(format!("stage {stage:?} discarded {}", events(*count))),
+            Self::Lost { stage, count } => Some(format!("stage {stage:?} lost {}", events(*count))),
             Self::NoThread { stage, cause } => Some(format!("no thread for stage {stage:?}: {cause}")),
             Self::Ended { stage, reason, told: false } if reason.is_failure() => {
-                Some(format!("stage {stage:?} failed: {reason}"))
+                Some(format!("stage {stage:?} failed: {reason:#}"))
             }
             Self::Ended { .. } => None,
         }

@@ -27,7 +27,7 @@ impl Consumer for Counting {
         self.slices += 1;
         for _ in events {
             self.events += 1;
-            if self.events.is_multiple_of(BURST) {
+            if self.events % BURST == 0 {
                 self.told.send(self.slices)?;
             }
         }

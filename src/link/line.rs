@@ -8,6 +8,7 @@
 use super::state::{Effects, State, Way};
 use crate::sync::{Arc, Latch};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What a port has beyond a stage's outlet.
 pub(super) struct Intake<E> {
@@ -47,10 +48,33 @@ pub(super) struct Line<E>(VecDeque<Entry<E>>);
 struct Entry<E> {
     event: E,
     weight: usize,
-    /// Who parks for it, and under which number; an event that was delayed has nobody.
-    owner: Option<(u64, Arc<Latch>)>,
+    /// Who parks for it; an event that was delayed has nobody.
+    owner: Option<Owner>,
     /// It wants a place for later, and comes back for the event.
     reserves: bool,
+}
+
+struct Owner {
+    ticket: u64,
+    latch: Arc<Latch>,
+    free: Free,
+}
+
+/// Set when a parked pusher can go on, though it may not have run yet.
+pub(crate) type Free = Arc<AtomicBool>;
+
+impl Owner {
+    fn wake<E>(&self, fx: &mut Effects<E>) {
+        // ORDERING: Relaxed: read by the thread that sets it, or by one that met it at a lock since.
+        self.free.store(true, Relaxed);
+        fx.wake(&self.latch);
+    }
+}
+
+impl<E> Entry<E> {
+    fn has(&self, ticket: u64) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.ticket == ticket)
+    }
 }
 
 impl<E> Line<E> {
@@ -149,20 +173,20 @@ impl<E: Send + 'static> State<E> {
         event: E,
         weight: usize,
         lane: Option<usize>,
-        owner: Option<&Arc<Latch>>,
+        owner: Option<(&Arc<Latch>, &Free)>,
         reserves: bool,
     ) -> u64 {
         let intake = self.intake();
         intake.tickets += 1;
         let ticket = intake.tickets;
-        let owner = owner.map(|latch| (ticket, latch.clone()));
+        let owner = owner.map(|(latch, free)| Owner { ticket, latch: latch.clone(), free: free.clone() });
         self.line(lane).0.push_back(Entry { event, weight, owner, reserves });
         ticket
     }
 
     /// Whether the entry of this ticket is still in line.
     pub(super) fn in_line(&mut self, ticket: u64, lane: Option<usize>) -> bool {
-        self.line(lane).0.iter().any(|entry| entry.owner.as_ref().is_some_and(|(t, _)| *t == ticket))
+        self.line(lane).0.iter().any(|entry| entry.has(ticket))
     }
 
     /// The event of an entry that got a place for later.
@@ -175,7 +199,7 @@ impl<E: Send + 'static> State<E> {
     /// Takes an entry out of the line, if it is still there.
     pub(super) fn withdraw(&mut self, ticket: u64, lane: Option<usize>, fx: &mut Effects<E>) -> Option<E> {
         let line = self.line(lane);
-        let at = line.0.iter().position(|entry| entry.owner.as_ref().is_some_and(|(t, _)| *t == ticket))?;
+        let at = line.0.iter().position(|entry| entry.has(ticket))?;
         let entry = line.0.remove(at).expect("bug: found just now");
         self.settle(lane, fx); // whoever stood behind it may fit
         Some(entry.event)
@@ -207,15 +231,15 @@ impl<E: Send + 'static> State<E> {
             }
             let entry = self.line(lane).0.pop_front().expect("bug: seen just now");
             match (entry.owner, entry.reserves) {
-                (Some((ticket, owner)), true) => {
+                (Some(owner), true) => {
                     *self.reserved(lane) += entry.weight;
-                    self.intake().placed.push((ticket, entry.event));
-                    fx.wake(&owner);
+                    self.intake().placed.push((owner.ticket, entry.event));
+                    owner.wake(fx);
                 }
                 (owner, _) => {
                     self.put(entry.event, entry.weight, lane);
-                    if let Some((_, owner)) = owner {
-                        fx.wake(&owner);
+                    if let Some(owner) = owner {
+                        owner.wake(fx);
                     }
                 }
             }
@@ -233,8 +257,8 @@ impl<E: Send + 'static> State<E> {
     pub(super) fn wake_line(&mut self, fx: &mut Effects<E>) {
         let lanes = self.lanes.iter().map(|lane| &lane.line);
         for entry in lanes.chain(self.intake.as_ref().map(|intake| &intake.line)).flat_map(|line| &line.0) {
-            if let Some((_, owner)) = &entry.owner {
-                fx.wake(owner);
+            if let Some(owner) = &entry.owner {
+                owner.wake(fx);
             }
         }
     }

@@ -80,7 +80,7 @@ pub(crate) use inbox::{Inbox, Link, Round};
 pub(crate) use mail::Mailbox;
 pub(crate) use note::Notification as Note;
 pub use note::Notification;
-pub(crate) use outlet::{Astray, Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged, WayIn, Weigh};
+pub(crate) use outlet::{Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged, WayIn, Weigh};
 pub(crate) use state::{News, Options, PeerNote, Side, Told};
 pub use subscribe::{Cancel, Subscribe};
 

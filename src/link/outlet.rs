@@ -7,7 +7,7 @@
 //! Nothing here blocks but [`Outlet::wait_in_line`].
 
 use super::dispatch::{Choice, Route, Router, SubId};
-use super::line::Denied;
+use super::line::{Denied, Free};
 use super::state::{Counts, Drawn, Effects, MarkAs, Options, State, Told, Way};
 use super::{Note, Subscribe};
 use crate::Name;
@@ -48,12 +48,14 @@ pub(crate) struct Staged<E> {
     nowhere: usize,
     len: usize,
     /// A router named something that is not there.
-    pub(crate) astray: Option<&'static str>,
+    astray: Option<&'static str>,
+    /// How many went there.
+    lost: usize,
 }
 
 impl<E> Default for Staged<E> {
     fn default() -> Self {
-        Self { chunk: Vec::new(), lanes: Vec::new(), nowhere: 0, len: 0, astray: None }
+        Self { chunk: Vec::new(), lanes: Vec::new(), nowhere: 0, len: 0, astray: None, lost: 0 }
     }
 }
 
@@ -203,6 +205,7 @@ impl<E: Send + 'static> Outlet<E> {
             Route::Discard => staged.nowhere += 1,
             Route::Unknown(what) => {
                 staged.astray = Some(what);
+                staged.lost += 1;
             }
         }
     }
@@ -211,6 +214,7 @@ impl<E: Send + 'static> Outlet<E> {
     /// grant, if there is none.
     #[inline]
     pub(crate) fn emit(&self, staged: &mut Staged<E>, idle: bool) -> Told {
+        let fault = staged.astray.take().map(|what| ExitReason::error(Astray(what)));
         self.with(|state, fx| {
             match state.way {
                 Way::One(lane) => {
@@ -228,6 +232,10 @@ impl<E: Send + 'static> Outlet<E> {
                     }
                     state.put_nowhere(std::mem::take(&mut staged.nowhere), fx);
                     staged.len = 0;
+                    if let Some(reason) = fault {
+                        state.counts.lost += std::mem::take(&mut staged.lost) as u64;
+                        state.fail(reason, fx);
+                    }
                     state.settle(None, fx);
                 }
             }
@@ -389,6 +397,19 @@ impl<E: Send + 'static> Outlet<E> {
         clock: &Clock,
         deadline: Deadline,
     ) -> Result<Option<E>, PushError<E>> {
+        self.wait_in_line_until_free(event, routed, way, clock, deadline, &Arc::default())
+    }
+
+    /// The same, with a flag that is set by whoever wakes it for room or an end, at once.
+    pub(crate) fn wait_in_line_until_free(
+        &self,
+        event: E,
+        routed: Routed,
+        way: WayIn,
+        clock: &Clock,
+        deadline: Deadline,
+        free: &Free,
+    ) -> Result<Option<E>, PushError<E>> {
         let accepted = matches!(way, WayIn::Accepted | WayIn::AcceptedLater);
         let later = matches!(way, WayIn::Later | WayIn::AcceptedLater) && !routed.discard;
         let latch = Latch::for_this_thread(&self.awake);
@@ -405,7 +426,7 @@ impl<E: Send + 'static> Outlet<E> {
                     Ok(()) => Ok(Err(None)),
                     Err(Denied::Closed(event)) => Err(PushError::Closed(event)),
                     Err(Denied::Full(event)) => {
-                        let ticket = state.join(event, routed.weight, lane, Some(&latch), later);
+                        let ticket = state.join(event, routed.weight, lane, Some((&latch, free)), later);
                         Ok(Ok((ticket, lane)))
                     }
                 }
@@ -515,13 +536,13 @@ impl<E: Send + 'static> Outlet<E> {
     }
 
     /// Ends a port: everything that is left anywhere, and that nobody is subscribed to take, is given back; parked
-    /// pushers come for what is theirs. Unless `drained`, nothing is drawn any more.
+    /// pushers come for what is theirs. Unless `drained`, or its dispatcher failed, nothing is drawn any more.
     pub(crate) fn end_port(&self, reason: ExitReason, drained: bool) -> Vec<E> {
         self.with(|state, fx| {
             let mut left = state.end(reason, fx);
             state.wake_line(fx);
             state.empty_lines(&mut left);
-            if !drained {
+            if !drained && state.fault.is_none() {
                 state.empty(&mut left);
             }
             state.settle(None, fx);
@@ -570,7 +591,7 @@ pub(crate) struct IntakeSeen {
 
 /// An event was routed to something that is not there.
 #[derive(Debug)]
-pub(crate) struct Astray(pub(crate) &'static str);
+struct Astray(&'static str);
 impl std::fmt::Display for Astray {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "an event was routed to an unknown partition: {}", self.0)

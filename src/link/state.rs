@@ -671,6 +671,7 @@ impl<E: Send + 'static> State<E> {
         let n = chunk.len();
         self.counts.emitted += n as u64;
         self.told = self.told.saturating_sub(n);
+        self.granted = self.granted.min(self.told); // what was emitted unasked answers grants not yet collected
         match lane {
             Some(i) => {
                 let lane = &mut self.lanes[i];
@@ -699,6 +700,7 @@ impl<E: Send + 'static> State<E> {
     /// Counts events that a router or a filter dropped before they came here.
     pub(super) fn put_nowhere(&mut self, n: usize, fx: &mut Effects<E>) {
         self.told = self.told.saturating_sub(n);
+        self.granted = self.granted.min(self.told); // what was emitted unasked answers grants not yet collected
         self.counts.emitted += n as u64;
         self.counts.discarded += n as u64;
         fx.discarded += n;

@@ -178,12 +178,10 @@ impl<E: Send + 'static> Port<E> {
         let Ok(routed) = outlet.route(&event) else { return Err(PushError::Closed(event)) };
         let way = if self.core.delay.is_some() { WayIn::Later } else { WayIn::Now };
         // A wait with a deadline ends by itself.
-        let waiting = match deadline.is_never() {
-            true => wait_for(outlet.figures().consumers),
-            false => wait_for(Vec::new()),
-        };
-        let Ok(_waiting) = waiting else { return Err(PushError::Cycle(event)) };
-        match outlet.wait_in_line(event, routed, way, self.runtime().clock(), deadline)? {
+        let any_of = if deadline.is_never() { outlet.figures().consumers } else { Vec::new() };
+        let free = Arc::default();
+        let Ok(_waiting) = wait_for(any_of, &free) else { return Err(PushError::Cycle(event)) };
+        match outlet.wait_in_line_until_free(event, routed, way, self.runtime().clock(), deadline, &free)? {
             None => Ok(()),
             Some(event) => self.deliver_later(event, routed),
         }

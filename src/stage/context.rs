@@ -3,7 +3,7 @@
 use super::life::{Life, Order};
 use super::{Event, Nothing, StageRef, StopToken, Subscription};
 use crate::error::ExitReason;
-use crate::link::{Astray, Notification, Outlet, Staged, Told};
+use crate::link::{Notification, Outlet, Staged, Told};
 use crate::runtime::Runtime;
 use crate::sync::{Arc, drop_each};
 use std::fmt;
@@ -69,10 +69,6 @@ impl<E: Send + 'static> Emitter<E> {
         self.slice = told.slice;
         if let Some(earlier) = &mut self.told {
             told.news.splice(..0, std::mem::take(&mut earlier.news));
-        }
-        if let Some(what) = self.staged.astray.take() {
-            self.outlet.count_lost(1);
-            told.fault = Some(ExitReason::error(Astray(what)));
         }
         self.told = Some(told);
     }

@@ -8,7 +8,7 @@ use crate::sync::{Arc, Mutex, Rank};
 use once_cell::sync::Lazy;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 thread_local! { static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::new(None) }; }
 
@@ -20,6 +20,8 @@ struct Waits {
     number: u64,
     /// It goes on when any of these does.
     for_any_of: Vec<(u64, Name)>,
+    /// Set once it can go on, though it may not have run yet.
+    free: Arc<AtomicBool>,
 }
 
 pub(super) fn set(life: &Arc<Life>) {
@@ -49,8 +51,9 @@ impl Drop for Waiting {
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Publishes that this thread, if it is a stage, waits for any of these stages. `Err` names the ring that would make,
-/// beginning with this stage. Who waits for none, but for a moment or for somebody who may come, is in no ring.
-pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
+/// beginning with this stage. Who waits for none, but for a moment or for somebody who may come, is in no ring; nor is
+/// one that was set `free`.
+pub(crate) fn wait_for(any_of: Vec<(u64, Name)>, free: &Arc<AtomicBool>) -> Result<Waiting, Vec<Name>> {
     if any_of.is_empty() {
         return Ok(Waiting(None));
     }
@@ -63,7 +66,7 @@ pub(crate) fn wait_for(any_of: Vec<(u64, Name)>) -> Result<Waiting, Vec<Name>> {
     }
     // ORDERING: Relaxed: only has to be another number each time.
     let number = NUMBERS.fetch_add(1, Relaxed);
-    waits.insert(me, Waits { number, for_any_of: any_of });
+    waits.insert(me, Waits { number, for_any_of: any_of, free: free.clone() });
     Ok(Waiting(Some((me, number))))
 }
 
@@ -72,7 +75,8 @@ fn leads_to(waits: &HashMap<u64, Waits>, from: u64, name: &Name, goal: u64, ring
     if from == goal {
         return true;
     }
-    let Some(next) = waits.get(&from) else { return false };
+    // ORDERING: Relaxed: set before a lock that this thread has met since, or by this thread.
+    let Some(next) = waits.get(&from).filter(|waits| !waits.free.load(Relaxed)) else { return false };
     if ring.iter().any(|(id, _)| *id == from) {
         return true; // a ring of others, or one that is being followed already
     }

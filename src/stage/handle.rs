@@ -69,7 +69,8 @@ impl StageRef {
     /// waits for the caller.
     pub fn stop(&self, reason: ExitReason, limit: Duration) -> Result<(), CallError> {
         self.request_stop(reason);
-        let _waiting = current::wait_for(vec![(self.0.id, self.0.name.clone())]).map_err(CallError::Cycle)?;
+        let _waiting =
+            current::wait_for(vec![(self.0.id, self.0.name.clone())], &Arc::default()).map_err(CallError::Cycle)?;
         match self.0.wait(Clock::Real.after(limit)) {
             Some(_) => Ok(()),
             None => Err(CallError::Timeout { stage: self.0.name.clone(), after: limit }),
@@ -101,7 +102,7 @@ impl StageRef {
     }
 
     pub(crate) fn wait_end(&self, deadline: Deadline) -> Result<Option<ExitReason>, StageError> {
-        let _waiting = current::wait_for(vec![(self.0.id, self.0.name.clone())])
+        let _waiting = current::wait_for(vec![(self.0.id, self.0.name.clone())], &Arc::default())
             .map_err(|ring| StageError::new(self.0.name.clone(), ExitReason::error(CallError::Cycle(ring))))?;
         Ok(self.0.wait(deadline))
     }
@@ -340,7 +341,8 @@ impl<In, Out: 'static, S: 'static> Handle<In, Out, S> {
     ) -> Result<R, CallError> {
         let life = &self.stage.0;
         let ended = || CallError::Ended { stage: life.name.clone(), reason: life.reason() };
-        let waiting = current::wait_for(vec![(life.id, life.name.clone())]).map_err(CallError::Cycle)?;
+        let waiting =
+            current::wait_for(vec![(life.id, life.name.clone())], &Arc::default()).map_err(CallError::Cycle)?;
         let (tell, told) = bounded(1);
         let reply = Reply { waiting: waiting.clone(), tell };
         let begun = Arc::new(AtomicBool::new(false));

@@ -538,7 +538,13 @@ fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<K
             Some(Side::Port) => emitter.outlet.end_port(reason.clone(), matches!(reason, ExitReason::Done)),
             _ => emitter.outlet.end(reason.clone()),
         };
-        K::left(&mut body, &emitter.outlet, left, &life);
+        if inbox.ends_abandoned && !reason.is_failure() {
+            // A step of a flow that nobody wants more of, as above a `take`: counted, and no news.
+            emitter.outlet.count_lost(left.len());
+            let _ = drop_each(left);
+        } else {
+            K::left(&mut body, &emitter.outlet, left, &life);
+        }
     }
     let state = isolate(|| match keep {
         Some(keep) => Some(keep(K::into_state(body))),

@@ -42,6 +42,7 @@ mod held {
             let highest = held.iter().max().copied();
             if let Some(highest) = highest.filter(|h| *h >= rank) {
                 drop(held);
+                crate::sync::isolate::not_from_guarded_code();
                 panic!("bug: a lock of rank {rank:?} was taken while one of rank {highest:?} was held");
             }
             held.push(rank);

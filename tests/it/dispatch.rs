@@ -1018,7 +1018,7 @@ fn p26_a_selector_that_calls_its_own_stage_is_detected() {
             port.push(1).unwrap();
             assert!(matches!(port.push(2), Err(PushError::Closed(2))));
             let failure = failure(&port);
-            assert!(failure.contains("called the stage that was calling it"), "{failure}");
+            assert!(failure.contains("dispatcher called a stage"), "{failure}");
             assert_eq!(slices.recv().unwrap(), [1]);
         });
     }

@@ -823,8 +823,8 @@ impl Drop for Bomb {
     }
 }
 
-/// Emits this many bombs when called.
-struct Bombs(Arc<AtomicUsize>);
+/// Emits bombs when called.
+struct Bombs;
 impl Producer for Bombs {
     type Event = Bomb;
     fn handle_demand(&mut self, _: usize, _: &mut Context<'_, Bomb>) -> anyhow::Result<()> {
@@ -840,7 +840,7 @@ fn plant<S: 'static>(producer: &Handle<Nothing, Bomb, S>, dropped: &Arc<AtomicUs
 fn a_drop_that_panics_in_a_handler_is_that_stages_failure() {
     watchdog(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
-        let producer = drawgate::producer(Bombs(dropped.clone())).spawn().unwrap();
+        let producer = drawgate::producer(Bombs).spawn().unwrap();
         plant(&producer, &dropped, 3);
         let consumer = drawgate::for_each(|bomb: Bomb| drop(bomb)).subscribe_to(&producer).spawn().unwrap();
         assert_eq!(consumer.join().unwrap_err().reason.to_string(), "panicked: a drop that panics");
@@ -862,7 +862,7 @@ impl Consumer for Looks {
 fn drops_that_panic_when_a_slice_was_handled_untaken_end_the_stage_and_not_the_process() {
     watchdog(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
-        let producer = drawgate::producer(Bombs(dropped.clone())).spawn().unwrap();
+        let producer = drawgate::producer(Bombs).spawn().unwrap();
         plant(&producer, &dropped, 3);
         let consumer = drawgate::consumer(Looks).subscribe_to(&producer).spawn().unwrap();
         assert_eq!(consumer.join().unwrap_err().reason.to_string(), "panicked: a drop that panics");
@@ -875,8 +875,7 @@ fn drops_that_panic_when_a_slice_was_handled_untaken_end_the_stage_and_not_the_p
 fn drops_that_panic_of_discarded_events_keep_nobody_from_ending() {
     watchdog(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
-        let producer =
-            drawgate::producer(Bombs(dropped.clone())).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
+        let producer = drawgate::producer(Bombs).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
         let [a, b] = [(), ()].map(|()| drawgate::consumer(Looks).subscribe_to(&producer).spawn().unwrap());
         let busy = [occupy(&a), occupy(&b)];
         plant(&producer, &dropped, 3);
@@ -896,7 +895,7 @@ fn drops_that_panic_of_discarded_events_keep_nobody_from_ending() {
 fn drops_that_panic_of_a_full_buffers_events_are_counted_and_harm_nobody() {
     watchdog(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
-        let producer = drawgate::producer(Bombs(dropped.clone())).buffer_size(1).spawn().unwrap();
+        let producer = drawgate::producer(Bombs).buffer_size(1).spawn().unwrap();
         plant(&producer, &dropped, 4);
         assert_eq!((dropped.load(SeqCst), producer.stats().discarded), (3, 3));
         producer.stop(ExitReason::Normal, LONG).unwrap();
@@ -908,7 +907,7 @@ fn drops_that_panic_of_a_full_buffers_events_are_counted_and_harm_nobody() {
 fn drops_that_panic_of_what_a_failed_callback_emitted_leave_its_reason() {
     watchdog(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
-        let producer = drawgate::producer(Bombs(dropped.clone())).spawn().unwrap();
+        let producer = drawgate::producer(Bombs).spawn().unwrap();
         let fuse = dropped.clone();
         producer.cast(move |_, ctx| {
             ctx.extend((0..3).map(|_| Bomb(fuse.clone())));

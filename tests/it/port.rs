@@ -1,6 +1,6 @@
 //! Ports: pushes that park, pushes that come later, names, senders, ends.
 
-use crate::support::{until, watchdog};
+use crate::support::{Counting, until, watchdog};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use drawgate::error::{BadOption, PushErrorKind, SpawnError};
 use drawgate::port::WeakPort;
@@ -30,7 +30,7 @@ fn by_steps<E: Send + 'static>(port: &Port<E>) -> (Receiver<E>, Sender<()>) {
     let (tell, begun) = unbounded();
     let (go, wait) = unbounded();
     let step = move |e| {
-        tell.send(e).unwrap();
+        let _ = tell.send(e);
         let _ = wait.recv();
     };
     drawgate::for_each(step).subscribe_to_with(port, one_by_one()).spawn().unwrap();
@@ -93,8 +93,8 @@ fn p54_a_push_to_a_port_of_another_type_gives_the_event_back() {
 #[test]
 fn p54_a_push_to_a_stage_that_is_no_port_is_of_the_wrong_type() {
     let rt = Runtime::new();
-    let numbers = drawgate::from_iter(0_u32..).name("numbers").runtime(&rt).spawn().unwrap();
-    let refused = rt.registry().push("numbers", 7_u32);
+    let numbers = drawgate::producer(Counting::new().0).name("numbers").runtime(&rt).spawn().unwrap();
+    let refused = rt.registry().push("numbers", 7_u64);
     assert!(matches!(refused, Err(PushError::WrongType(7))), "{refused:?}");
     numbers.request_stop(ExitReason::Normal);
 }
@@ -1450,6 +1450,46 @@ fn p46_who_waits_with_a_deadline_is_in_no_ring() {
         a.join().unwrap();
         full.close();
         assert_eq!(kept.finish().unwrap(), [0, 1, 2, 3]);
+    });
+}
+
+#[test]
+fn p46_who_was_let_in_is_in_no_ring_though_it_has_not_run_yet() {
+    // Two consumers push into each other's full port. One makes room for the other before it parks itself.
+    watchdog(|| {
+        for _ in 0..300 {
+            let (to_a, to_b) = (Port::bounded(1).spawn().unwrap(), Port::bounded(1).spawn().unwrap());
+            let start = |from: &Port<u32>, to: &Port<u32>| {
+                let (out, (tell, told), (go, wait)) = (to.clone(), unbounded(), unbounded());
+                let step = move |n: u32| {
+                    if n < 100 {
+                        let _ = wait.recv();
+                        tell.send(out.push(n + 100)).unwrap();
+                    }
+                };
+                let stage = drawgate::for_each(step).subscribe_to_with(from, one_by_one()).spawn().unwrap();
+                (stage, told, go)
+            };
+            let (a, a_told, a_goes) = start(&to_a, &to_b);
+            let (b, b_told, b_goes) = start(&to_b, &to_a);
+            to_b.push(1).unwrap(); // `b` takes it, and waits
+            until(|| to_b.port_stats().drawn == 1);
+            to_b.push(2).unwrap(); // stands
+            to_a.push(3).unwrap();
+            a_goes.send(()).unwrap();
+            until_parked(&to_b, 1); // `a`, which waits for `b`
+            to_a.push(100).unwrap(); // stands
+            (0..2).for_each(|_| b_goes.send(()).unwrap());
+            // `b` waits for `a`: a ring.
+            assert!(matches!(b_told.recv().unwrap(), Err(PushError::Cycle(101))));
+            // Then it draws the next, which lets `a` in: whom it may wait for now.
+            b_told.recv().unwrap().unwrap();
+            a_told.recv().unwrap().unwrap();
+            to_a.close();
+            to_b.close();
+            a.join().unwrap();
+            b.join().unwrap();
+        }
     });
 }
 
