@@ -605,7 +605,7 @@ fn a_ports_line_lets_in_in_order_and_never_beyond_the_bound() {
         let sub = state
             .subscribe(&Subscribe::new(), &consumer, &Name::from("c"), 1, &mut Effects::new())
             .expect("nobody else is there");
-        let free = Arc::default();
+        let moved = Arc::default();
         let weight_of = |e: u32| e as usize % 5 + usize::from(e % 11 == 0) * 20; // some weigh nothing, some more than all
         let (mut lane, mut line, mut reserved) =
             (VecDeque::new(), VecDeque::<(u64, u32, bool)>::new(), VecDeque::new());
@@ -629,7 +629,7 @@ fn a_ports_line_lets_in_in_order_and_never_beyond_the_bound() {
                         (true, true) => reserved.push_back(next),
                         (true, false) => lane.push_back(next),
                         (false, _) => {
-                            let ticket = state.join(next, weight, Some(0), Some((&owner, &free)), later);
+                            let ticket = state.join(next, weight, Some(0), Some((&owner, &moved)), later);
                             line.push_back((ticket, next, later));
                         }
                     }
