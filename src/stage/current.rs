@@ -4,7 +4,7 @@
 
 use super::life::Life;
 use crate::Name;
-use crate::sync::{Arc, Mutex, Rank};
+use crate::sync::{Arc, Mutex, Rank, not_from_guarded_code};
 use once_cell::sync::Lazy;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -54,6 +54,7 @@ static NUMBERS: AtomicU64 = AtomicU64::new(0);
 /// beginning with this stage. Who waits for none, but for a moment or for somebody who may come, is in no ring; nor is
 /// one that was set `free`.
 pub(crate) fn wait_for(any_of: Vec<(u64, Name)>, free: &Arc<AtomicBool>) -> Result<Waiting, Vec<Name>> {
+    not_from_guarded_code();
     if any_of.is_empty() {
         return Ok(Waiting(None));
     }

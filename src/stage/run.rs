@@ -16,7 +16,7 @@ use crate::error::{CancelReason, ExitReason, SpawnError, SubscriptionLost};
 use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side};
 use crate::runtime::Telemetry;
 use crate::sync::chan::{Sender, bounded};
-use crate::sync::{Arc, Clock, Latch, Patience, drop_each, isolate, thread};
+use crate::sync::{Arc, Clock, Latch, Patience, drop_each, isolate, not_from_guarded_code, thread};
 use std::any::Any;
 
 /// A letter to a stage.
@@ -342,6 +342,7 @@ fn warn_of_abort() {
 pub(crate) fn start<K: Behaviour>(builder: Builder<K>) -> Result<HandleParts<K>, SpawnError> {
     #[cfg(panic = "abort")]
     warn_of_abort();
+    not_from_guarded_code(); // the stage may subscribe where that code runs
     let runtime = builder.runtime.unwrap_or_else(|| crate::Runtime::global().clone());
     let id = runtime.next_id();
     let name = builder.name.unwrap_or_else(|| crate::Name::from(format!("{}-{id}", builder.default_name)));

@@ -57,9 +57,9 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Result<R, Arc<str>> {
     r
 }
 
-/// Called by a lock that is not free at once, or out of order.
-#[cfg(not(all(test, drawgate_loom)))]
-pub(super) fn not_from_guarded_code() {
+/// Called by a lock that is not free at once, or out of order, and by whatever waits for another stage, which may need the
+/// lock that guarded code runs under.
+pub(crate) fn not_from_guarded_code() {
     if IN_GUARDED.try_with(Cell::get).unwrap_or(false) {
         panic!("a selector, `Clone` or dispatcher called a stage, and must not: it runs under the lock of its own");
     }

@@ -15,7 +15,7 @@ pub(crate) mod thread;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use clock::ManualTime;
 pub(crate) use clock::{Clock, Deadline};
-pub(crate) use isolate::{drop_each, guarded, isolate};
+pub(crate) use isolate::{drop_each, guarded, isolate, not_from_guarded_code};
 pub use latch::Wait;
 pub(crate) use latch::{Awake, Latch, Patience};
 pub(crate) use lock::{Condvar, Mutex, Rank, RwLock};

@@ -70,6 +70,7 @@ fn p3_trickled_events_are_not_asked_for_again_one_by_one() {
         let (telling, slices) = Telling::new();
         let options = Subscribe::new().max_demand(10).min_demand(5);
         drawgate::consumer(telling).runtime(&rt).subscribe_to_with(&producer, options).spawn().unwrap();
+        clock.settle();
         let trickle = |n| {
             for event in 0..n {
                 producer.call(move |_, ctx| ctx.emit(event)).unwrap();

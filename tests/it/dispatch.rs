@@ -997,10 +997,11 @@ fn p26_a_panic_in_a_dispatcher_of_a_port_gives_a_pusher_its_event_back() {
 #[test]
 fn p26_a_selector_that_calls_its_own_stage_is_detected() {
     type Calls = fn(&Port<u64>);
-    let calls: [Calls; 4] = [
+    let calls: [Calls; 5] = [
         |port| drop(port.try_push(0)),
         |port| drop(port.push(0)),
         |port| drop(port.port_stats()),
+        |port| drop(port.join()),
         |port| drop(drawgate::for_each(|_: u64| ()).subscribe_to(port).spawn()),
     ];
     for call in calls {
