@@ -115,6 +115,10 @@ fn p15_events_asked_for_by_a_busy_consumer_go_to_a_free_one() {
     });
 }
 
+/// How often a race is run: who is woken may come before or after what is done to it.
+#[cfg(feature = "test-util")]
+const ROUNDS: usize = 20;
+
 /// Two consumers of one port, who tell what they handle, in the order in which they wait; with their subscriptions.
 #[cfg(feature = "test-util")]
 struct Pair {
@@ -151,7 +155,7 @@ fn pair() -> Pair {
 #[test]
 fn p16_a_consumer_that_is_woken_and_cancelled_hands_the_wake_on() {
     watchdog(|| {
-        for _ in 0..100 {
+        for _ in 0..ROUNDS {
             let pair = pair();
             pair.port.push(1).unwrap(); // wakes the next one, whose subscription is gone before it comes, or just not
             pair.subscriptions[pair.next].cancel();
@@ -167,7 +171,7 @@ fn p16_a_consumer_that_is_woken_and_cancelled_hands_the_wake_on() {
 #[test]
 fn p16_a_consumer_that_is_woken_and_stopped_hands_the_wake_on() {
     watchdog(|| {
-        for _ in 0..100 {
+        for _ in 0..ROUNDS {
             let pair = pair();
             pair.port.push(1).unwrap();
             pair.consumers[pair.next].request_stop(ExitReason::Normal);
@@ -183,7 +187,7 @@ fn p16_a_consumer_that_is_woken_and_stopped_hands_the_wake_on() {
 #[test]
 fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
     watchdog(|| {
-        for _ in 0..100 {
+        for _ in 0..ROUNDS {
             let (rt, clock) = drawgate::testing::runtime();
             let (own, shared) =
                 (Port::bounded(8).runtime(&rt).spawn().unwrap(), Port::bounded(8).runtime(&rt).spawn().unwrap());
