@@ -4,6 +4,8 @@ use crate::support::{Counting, Quiet, Telling, watchdog};
 use drawgate::dispatch::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneView, Route, SubId, Targets};
 use drawgate::prelude::*;
 use drawgate::stage::Cancel;
+#[cfg(feature = "test-util")]
+use drawgate::stage::Wait;
 use drawgate::{Nothing, SpawnError, SubscribeError, Subscription};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
@@ -122,7 +124,6 @@ const ROUNDS: usize = 20;
 /// Two consumers of one port, who tell what they handle, in the order in which they wait; with their subscriptions.
 #[cfg(feature = "test-util")]
 struct Pair {
-    clock: drawgate::testing::ManualClock,
     port: Port<u64>,
     handled: mpsc::Receiver<(usize, u64)>,
     consumers: Vec<Handle<u64, Nothing>>,
@@ -139,7 +140,8 @@ fn pair() -> Pair {
     let consumers: Vec<_> = (0..2)
         .map(|me| {
             let told = told.clone();
-            drawgate::for_each(move |event: u64| told.send((me, event)).unwrap_or(())).runtime(&rt).spawn().unwrap()
+            let consumer = drawgate::for_each(move |event: u64| told.send((me, event)).unwrap_or(()));
+            consumer.runtime(&rt).wait(Wait::Park).spawn().unwrap()
         })
         .collect();
     let options = || Subscribe::new().cancel(Cancel::Temporary);
@@ -148,7 +150,7 @@ fn pair() -> Pair {
     port.push(0).unwrap();
     let next = 1 - handled.recv().unwrap().0;
     clock.settle();
-    Pair { clock, port, handled, consumers, subscriptions, next }
+    Pair { port, handled, consumers, subscriptions, next }
 }
 
 #[cfg(feature = "test-util")]
@@ -160,7 +162,6 @@ fn p16_a_consumer_that_is_woken_and_cancelled_hands_the_wake_on() {
             pair.port.push(1).unwrap(); // wakes the next one, whose subscription is gone before it comes, or just not
             pair.subscriptions[pair.next].cancel();
             assert_eq!(pair.handled.recv().unwrap().1, 1);
-            pair.clock.settle();
             pair.port.push(2).unwrap();
             assert_eq!(pair.handled.recv().unwrap(), (1 - pair.next, 2));
         }
@@ -189,8 +190,8 @@ fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
     watchdog(|| {
         for _ in 0..ROUNDS {
             let (rt, clock) = drawgate::testing::runtime();
-            let (own, shared) =
-                (Port::bounded(8).runtime(&rt).spawn().unwrap(), Port::bounded(8).runtime(&rt).spawn().unwrap());
+            let own = Port::bounded(8).runtime(&rt).spawn().unwrap();
+            let shared = Port::bounded(8).runtime(&rt).spawn().unwrap();
             let (told, handled) = mpsc::channel();
             let (go, gate) = mpsc::channel::<()>();
             let busy = told.clone();
@@ -200,13 +201,10 @@ fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
                 }
                 let _ = busy.send(event);
             });
-            both.runtime(&rt).subscribe_to(&own).subscribe_to(&shared).spawn().unwrap();
+            both.runtime(&rt).wait(Wait::Park).subscribe_to(&own).subscribe_to(&shared).spawn().unwrap();
             clock.settle();
-            drawgate::for_each(move |event: u64| told.send(event).unwrap_or(()))
-                .runtime(&rt)
-                .subscribe_to(&shared)
-                .spawn()
-                .unwrap();
+            let other = drawgate::for_each(move |event: u64| told.send(event).unwrap_or(()));
+            other.runtime(&rt).wait(Wait::Park).subscribe_to(&shared).spawn().unwrap();
             clock.settle();
             // Whoever is woken for the event of the shared port, it is handled: by the other if that one is busy.
             shared.push(1).unwrap();
@@ -506,6 +504,10 @@ fn by_parity() -> PartitionDispatcher<u64> {
     PartitionDispatcher::by_index(2, |n: &u64| Some(*n as usize % 2))
 }
 
+fn by_index_below(n: usize) -> PartitionDispatcher<u64> {
+    PartitionDispatcher::by_index(n, |n: &u64| Some(*n as usize))
+}
+
 fn by_name() -> PartitionDispatcher<u64> {
     PartitionDispatcher::named(["even", "odd"], |n: &u64| Some(if n % 2 == 0 { "even" } else { "odd" }))
 }
@@ -615,10 +617,6 @@ fn p23_an_unknown_partition_fails_a_stage_that_emits_for_it() {
         assert_eq!(slices.recv().unwrap(), [1], "what stands can be drawn");
         assert_eq!(producer.stats().lost, 1);
     });
-}
-
-fn by_index_below(n: usize) -> PartitionDispatcher<u64> {
-    PartitionDispatcher::by_index(n, |n: &u64| Some(*n as usize))
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Calls, starts, stops, failures, and iterators as stages.
 
-use crate::support::watchdog;
+use crate::support::{until, watchdog};
 use drawgate::error::CancelReason;
 use drawgate::prelude::*;
 use drawgate::stage::{Init, Notification, Peer, Reply};
@@ -269,6 +269,68 @@ fn p46_pushing_into_ones_own_full_port_is_an_error() {
         assert!(matches!(told.recv().unwrap(), Err(PushError::Cycle(2))));
         port.close();
         consumer.join().unwrap();
+    });
+}
+
+#[test]
+fn p46_a_push_with_a_limit_is_in_no_ring() {
+    watchdog(|| {
+        let port = Port::bounded(1).spawn().unwrap();
+        let pushing = sum();
+        let (own, (go, going), (tell, told)) = (pushing.clone(), mpsc::channel::<()>(), mpsc::channel());
+        let consumer = drawgate::for_each(move |n: u64| {
+            if n == 0 {
+                let _ = going.recv();
+                tell.send(own.call_timeout(Duration::ZERO, |_, _| ())).unwrap();
+            }
+        })
+        .subscribe_to(&port)
+        .spawn()
+        .unwrap();
+        port.push(0).unwrap();
+        until(|| port.stats().buffered == 0); // it has 0 in hand
+        port.push(1).unwrap();
+        let full = port.clone();
+        pushing.cast(move |_, _| full.push_timeout(2, LONG).unwrap());
+        until(|| port.stats().parked == 1);
+        drop(go);
+        // The one that is called waits for the caller, but not for ever.
+        assert!(matches!(told.recv().unwrap(), Err(CallError::Timeout { .. })));
+        port.close();
+        consumer.join().unwrap();
+        pushing.request_stop(ExitReason::Normal);
+    });
+}
+
+#[test]
+fn p46_stages_of_flows_that_have_the_same_label_are_not_taken_for_one_another() {
+    watchdog(|| {
+        // Two ends, both called `end`: the first pushes into what the second draws from, which is held up by a third.
+        let ports = [(); 3].map(|()| Port::bounded(1).spawn().unwrap());
+        let passes_on = |from: usize, to: usize| {
+            let to = ports[to].clone();
+            drawgate::from_upstream(&ports[from]).for_each(move |n: u64| to.push(n).unwrap()).spawn().unwrap()
+        };
+        let graphs = [passes_on(0, 1), passes_on(1, 2)];
+        let (go, going) = mpsc::channel::<()>();
+        let all = drawgate::fold(Vec::new(), move |all, n: u64| {
+            let _ = going.recv();
+            all.push(n);
+        })
+        .subscribe_to(&ports[2])
+        .spawn()
+        .unwrap();
+        let first = ports[0].clone();
+        let pushes = std::thread::spawn(move || (0..20).for_each(|n| first.push(n).unwrap()));
+        until(|| ports.iter().all(|port| port.stats().parked == 1));
+        drop(go);
+        pushes.join().unwrap();
+        for (port, graph) in ports.iter().zip(graphs) {
+            port.close();
+            graph.join().unwrap();
+        }
+        ports[2].close();
+        assert_eq!(all.finish().unwrap(), (0..20).collect::<Vec<_>>());
     });
 }
 
@@ -959,8 +1021,8 @@ fn errors_name_the_stage_and_keep_the_cause() {
         .unwrap();
         let failed = check.join().unwrap_err();
         assert_eq!(failed.to_string(), "stage `errors-name`: invalid digit found in string");
-        let cause = std::error::Error::source(&failed).unwrap();
-        assert_eq!(cause.to_string(), "invalid digit found in string");
+        let ExitReason::Error(cause) = failed.reason else { panic!("{failed}") };
+        assert!(cause.downcast_ref::<std::num::ParseIntError>().is_some());
     });
 }
 
