@@ -254,17 +254,13 @@ mod sync;
 pub mod testing;
 mod timer;
 
-/// Which lane an event goes to.
-pub mod dispatch {
-    pub use crate::link::dispatch::*;
-}
-
 #[cfg(all(test, drawgate_loom))]
 #[path = "../loom-tests/mod.rs"]
 mod loom_tests;
 
 pub use error::{CallError, ExitReason, PushError, RunError, SpawnError, StageError, SubscribeError};
 pub use flow::{Flow, Graph, Runnable, from_iter, from_receiver, from_upstream, merge, source};
+pub use link::dispatch;
 pub use message::Message;
 pub use name::Name;
 pub use port::{Port, PortName, WeakPort};

@@ -75,7 +75,7 @@ struct Worker {
 
 impl Consumer for Worker {
     type Event = u32;
-    fn handle_events(&mut self, mut events: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+    fn handle_events(&mut self, events: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
         if !self.reliable && self.rng.u32(0..100) == 0 {
             anyhow::bail!("on purpose, with nothing taken");
         }
@@ -83,7 +83,7 @@ impl Consumer for Worker {
             events.into_vec().into_iter().for_each(|e| self.ledger.met(e, Fate::InHand));
             panic!("on purpose, with all taken");
         }
-        while let Some(event) = events.next() {
+        for event in events {
             match self.rng.u32(0..300) {
                 0 if !self.reliable => {
                     self.ledger.met(event, Fate::InHand);

@@ -54,11 +54,20 @@ impl Parallel {
         }
     }
 
-    /// What each thread may have asked for above, and be asked for below: half of its part each.
+    /// What each thread asks for above, and is asked for below: as much as its part allows. It works as long as one is
+    /// wanted below, so the rest of a slice, which is half of what it asks for, may go beyond.
     pub(super) fn demand(&self) -> usize {
         let threads = self.threads.max(1);
-        (self.in_flight.unwrap_or(4 * threads) / (2 * threads)).max(1)
+        let part = self.in_flight.unwrap_or(4 * threads) / threads;
+        let most = 2 * (part + 1) / 5;
+        if in_flight(most) <= part { most.max(1) } else { most - 1 }
     }
+}
+
+/// The most events of one thread between the stage above and the one below, if it asks for `demand` above and is asked for
+/// as many below.
+fn in_flight(demand: usize) -> usize {
+    (2 * demand + demand.div_ceil(2)).saturating_sub(1)
 }
 
 /// Events by number, until their turn comes.
@@ -115,10 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn by_default_four_events_a_thread_are_in_flight() {
+    fn each_thread_asks_for_as_much_as_its_part_allows() {
         for threads in 1..10 {
-            let parallel = Parallel::new(threads);
-            assert_eq!(threads * 2 * parallel.demand(), 4 * threads);
+            assert_eq!(in_flight(Parallel::new(threads).demand()), 4);
+            for part in 2..300 {
+                let demand = Parallel::new(threads).in_flight(part * threads).demand();
+                assert!(demand > 0 && in_flight(demand) <= part && in_flight(demand + 1) > part, "{demand} of {part}");
+            }
         }
     }
 }

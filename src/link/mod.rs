@@ -63,7 +63,7 @@
 //! stage is `Done`, no slice of it is in hand that might still be given back. The operation that brings that about ends with
 //! `settle`, which wakes everybody who is hungry in that lane, for events or signals. Models: `loom_tests::ends`.
 
-pub(crate) mod dispatch;
+pub mod dispatch;
 mod inbox;
 mod line;
 mod mail;

@@ -23,11 +23,13 @@ fn take<E>(slices: &mpsc::Receiver<Vec<E>>, n: usize) -> Vec<E> {
     slices.iter().flatten().take(n).collect()
 }
 
+type Teller<E> = Handle<E, Nothing, Telling<E>>;
+
 /// A consumer that tells its slices, subscribed with these options.
 fn telling<E: Send + 'static>(
     producer: &(impl drawgate::Upstream<E> + ?Sized),
     options: Subscribe<E>,
-) -> (Handle<E, Nothing, Telling<E>>, Subscription, mpsc::Receiver<Vec<E>>) {
+) -> (Teller<E>, Subscription, mpsc::Receiver<Vec<E>>) {
     let (telling, slices) = Telling::new();
     let consumer = drawgate::consumer(telling).spawn().unwrap();
     let subscription = consumer.subscribe_with(producer, options).unwrap();
@@ -774,7 +776,7 @@ fn failure(stage: &drawgate::StageRef) -> String {
 /// producer.
 fn at_its_gate<E: Send + 'static>(
     producer: &(impl drawgate::Upstream<E> + ?Sized),
-) -> (Handle<E, Nothing, Telling<E>>, mpsc::Receiver<Vec<E>>, mpsc::Sender<()>) {
+) -> (Teller<E>, mpsc::Receiver<Vec<E>>, mpsc::Sender<()>) {
     let (telling, slices, gate) = Telling::gated();
     let consumer = drawgate::consumer(telling).spawn().unwrap();
     consumer.subscribe_with(producer, Subscribe::new().max_demand(10).min_demand(9)).unwrap();
@@ -1002,7 +1004,7 @@ fn p26_a_selector_that_calls_its_own_stage_is_detected() {
     let calls: [Calls; 5] = [
         |port| drop(port.try_push(0)),
         |port| drop(port.push(0)),
-        |port| drop(port.port_stats()),
+        |port| _ = port.port_stats(),
         |port| drop(port.join()),
         |port| drop(drawgate::for_each(|_: u64| ()).subscribe_to(port).spawn()),
     ];

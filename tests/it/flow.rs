@@ -104,7 +104,7 @@ fn divert_errors_hands_them_over_and_goes_on() {
     watchdog(|| {
         let (tell, told) = mpsc::channel();
         let sum = from_iter(["1", "x", "2", "y"])
-            .map(|s| Ok(s.parse::<i32>().map_err(|e| anyhow::anyhow!("{s}: {e}"))?))
+            .map(|s| s.parse::<i32>().map_err(|e| anyhow::anyhow!("{s}: {e}")))
             .divert_errors(move |cause| tell.send(cause.to_string()).unwrap())
             .fold(0, |sum, n| *sum += n);
         assert_eq!(sum.run().unwrap(), 3);
@@ -206,8 +206,8 @@ fn a_slow_event_of_parallel_map_holds_the_others_up_after_a_bounded_number() {
             .collect()
             .spawn()
             .unwrap();
-        // While 0 is in hand the other two threads do their part of the twelve, and no more.
-        let done = told.iter().take(8).max().unwrap();
+        // While 0 is in hand the other two threads do two each, which wait for it below, and hold two each undone.
+        let done = told.iter().take(4).max().unwrap();
         assert!(done < 12);
         assert!(pulled.load(SeqCst) <= 12);
         drop(go);

@@ -291,7 +291,7 @@ fn p46_a_push_with_a_limit_is_in_no_ring() {
         until(|| port.stats().buffered == 0); // it has 0 in hand
         port.push(1).unwrap();
         let full = port.clone();
-        pushing.cast(move |_, _| full.push_timeout(2, LONG).unwrap());
+        pushing.cast(move |_, _| full.push_timeout(2, Duration::from_secs(3600)).unwrap());
         until(|| port.stats().parked == 1);
         drop(go);
         // The one that is called waits for the caller, but not for ever.

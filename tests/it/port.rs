@@ -432,6 +432,9 @@ fn p56_a_deadline_that_has_passed_still_takes_room_that_is_there() {
     });
 }
 
+#[cfg(feature = "test-util")]
+type How = Box<dyn FnOnce(Port<i32>) -> Result<(), PushError<i32>> + Send>;
+
 #[test]
 #[cfg(feature = "test-util")]
 fn p56_a_bounded_wait_is_measured_by_the_runtimes_clock() {
@@ -439,7 +442,7 @@ fn p56_a_bounded_wait_is_measured_by_the_runtimes_clock() {
         let (rt, clock) = drawgate::testing::runtime();
         let port = Port::bounded(1).runtime(&rt).spawn().unwrap();
         port.push(1).unwrap();
-        let parked = |how: Box<dyn FnOnce(Port<i32>) -> Result<(), PushError<i32>> + Send>| {
+        let parked = |how: How| {
             let p = port.clone();
             thread::spawn(move || how(p))
         };
