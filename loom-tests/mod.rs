@@ -170,7 +170,7 @@ struct Stage {
 enum Got {
     Mail(Vec<Letter>),
     Slice(usize, Vec<E>),
-    Note(Note),
+    Note,
     Ended(usize, CancelReason),
     Told(Told),
 }
@@ -224,7 +224,7 @@ impl Stage {
                 assert!(!slice.is_empty());
                 Got::Slice(link, slice)
             }
-            Round::Note(note) => Got::Note(note),
+            Round::Note(_) => Got::Note,
             Round::Ended(link, why) => {
                 drop(self.inbox.remove(link));
                 Got::Ended(link, why)
@@ -246,7 +246,7 @@ impl Stage {
                     return None;
                 }
                 Got::Ended(..) if self.inbox.links.is_empty() => return None,
-                Got::Ended(..) | Got::Note(_) | Got::Told(_) => {}
+                Got::Ended(..) | Got::Note | Got::Told(_) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The live graph as a value: who is busy, who waits for whom.
 
 use crate::Name;
-use crate::stage::{Figures, Life, StageKind};
+use crate::stage::{Life, StageKind};
 use crate::sync::{Arc, Clock};
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,10 +47,9 @@ impl StageStats {
     pub(crate) fn of(life: &Arc<Life>) -> Self {
         let figures = &life.figures;
         let sending = life.sending.as_ref().map(|sending| sending.figures()).unwrap_or_default();
-        let (idle, held_back) = (Figures::time(&figures.idle), Figures::time(&figures.held_back));
-        let alive = figures.started.get().map_or(Duration::ZERO, |from| {
-            figures.ended.get().copied().unwrap_or_else(|| Clock::Real.now()).saturating_duration_since(*from)
-        });
+        let now = figures.ended.get().copied().unwrap_or_else(|| Clock::Real.now());
+        let (idle, held_back) = figures.waited.until(now);
+        let alive = figures.started.get().map_or(Duration::ZERO, |from| now.saturating_duration_since(*from));
         Self {
             name: life.name.clone(),
             kind: life.kind,

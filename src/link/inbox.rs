@@ -7,11 +7,10 @@ use super::dispatch::SubId;
 use super::mail::Mailbox;
 use super::outlet::{Outlet, OwnSide};
 use super::state::{Drawn, MarkAs, Told};
-use super::{Cancel, Note, Subscribe};
+use super::{Cancel, Note, Subscribe, WaitFor, Waited};
 use crate::Name;
 use crate::error::{CancelReason, SubscribeError};
-use crate::sync::{Arc, Clock, Deadline, Latch, Patience};
-use std::time::Duration;
+use crate::sync::{Arc, Clock, Latch, Patience};
 
 /// One subscription, as its consumer keeps it.
 pub(crate) struct Link<E: Send + 'static> {
@@ -101,15 +100,6 @@ pub(crate) enum Round {
     Told(Told),
 }
 
-/// Where the time of a stage's thread went while it waited.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Waited {
-    /// For events, or for demand while none was there to be had.
-    pub(crate) idle: Duration,
-    /// For room downstream.
-    pub(crate) held_back: Duration,
-}
-
 /// See the module's page.
 pub(crate) struct Inbox<E: Send + 'static, M> {
     pub(crate) mail: Arc<Mailbox<M>>,
@@ -124,7 +114,7 @@ pub(crate) struct Inbox<E: Send + 'static, M> {
     kept: Option<Told>,
     pub(crate) clock: Clock,
     pub(crate) patience: Patience,
-    pub(crate) waited: Waited,
+    pub(crate) waited: Arc<Waited>,
     /// Whether the stage wants to hear that all its consumers have left.
     pub(crate) ends_abandoned: bool,
     /// Whether it runs when anything is wanted, without drawing or being granted.
@@ -144,7 +134,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
             kept: None,
             clock,
             patience,
-            waited: Waited::default(),
+            waited: Arc::default(),
             ends_abandoned: false,
             is_source: false,
             is_intake: false,
@@ -306,12 +296,13 @@ impl<E: Send + 'static, M> Inbox<E, M> {
                     return found;
                 }
             }
-            let waited = self.patience.wait(self.mail.latch(), &self.clock, Deadline::NEVER);
-            match open {
-                true => self.waited.idle += waited,
-                false => self.waited.held_back += waited,
-            }
+            self.wait(if open { WaitFor::Work } else { WaitFor::Room });
         }
+    }
+
+    /// Waits until something has come; what, has to be looked for.
+    pub(crate) fn wait(&mut self, what: WaitFor) {
+        self.waited.wait(what, &mut self.patience, self.mail.latch(), &self.clock);
     }
 
     fn is_notable(&self, told: &Told) -> bool {

@@ -74,6 +74,7 @@ mod state;
 mod subscribe;
 #[cfg(all(test, not(drawgate_loom)))]
 mod tests;
+mod waited;
 
 pub(crate) use dispatch::SubId;
 pub(crate) use inbox::{Inbox, Link, Round};
@@ -83,6 +84,7 @@ pub use note::Notification;
 pub(crate) use outlet::{Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged, WayIn, Weigh};
 pub(crate) use state::{News, Options, PeerNote, Side, Told};
 pub use subscribe::{Cancel, Subscribe};
+pub(crate) use waited::{WaitFor, Waited};
 
 /// What a full buffer keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

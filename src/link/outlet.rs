@@ -453,7 +453,7 @@ impl<E: Send + 'static> Outlet<E> {
             });
             match outcome {
                 Some(outcome) => return outcome,
-                None => patience.wait(&latch, clock, deadline),
+                None => patience.wait(&latch, clock, deadline, |_| {}),
             };
         }
     }

@@ -4,10 +4,10 @@
 
 use super::depot::{Depot, Place};
 use crate::error::{ExitReason, SpawnError};
-use crate::link::{Outlet, Side};
+use crate::link::{Outlet, Side, WaitFor};
 use crate::sealed::Sealed;
 use crate::stage::{Behaviour, Builder, Context, Emits, Emitter, Handle, Init, Kind, Life, Never, Nothing, Running};
-use crate::sync::{Arc, Deadline};
+use crate::sync::Arc;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -95,9 +95,7 @@ impl<E: Send + 'static> Behaviour for PortKind<E> {
                 return ExitReason::Done;
             }
             // Predicate: mail, something due, a fault, or a closed port with nothing left.
-            let waited = running.inbox.patience.wait(mail.latch(), &running.inbox.clock, Deadline::NEVER);
-            running.inbox.waited.idle += waited;
-            running.publish_times();
+            running.inbox.wait(WaitFor::Work);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::sync::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank};
 use crate::{Name, link};
 use std::any::Any;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a stage is told from outside, besides mail.
 #[derive(Clone, Debug)]
@@ -100,8 +100,7 @@ pub(crate) struct Figures {
     pub(crate) ended: std::sync::OnceLock<Instant>,
     pub(crate) events_in: Figure,
     pub(crate) slices: Figure,
-    pub(crate) idle: Figure,
-    pub(crate) held_back: Figure,
+    pub(crate) waited: Arc<link::Waited>,
 }
 
 impl Figures {
@@ -110,12 +109,6 @@ impl Figures {
     pub(crate) fn add(figure: &Figure, n: u64) {
         // ORDERING: Relaxed: one writer, and nothing is decided by it.
         figure.store(figure.load(Relaxed) + n, Relaxed);
-    }
-    pub(crate) fn set_time(figure: &Figure, time: Duration) {
-        figure.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-    }
-    pub(crate) fn time(figure: &Figure) -> Duration {
-        Duration::from_nanos(figure.load(Relaxed))
     }
 }
 

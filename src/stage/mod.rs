@@ -41,6 +41,6 @@ pub(crate) use context::Emitter;
 pub(crate) use current::wait_for;
 pub(crate) use handle::HandleParts;
 pub(crate) use kind::{Behaviour, Never};
-pub(crate) use life::{Figures, Life, Order, Watcher};
+pub(crate) use life::{Life, Order, Watcher};
 pub(crate) use run::{Running, start};
 pub(crate) use source::{SourceBody, SourceSink};

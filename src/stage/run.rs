@@ -242,19 +242,11 @@ impl<K: Behaviour> Running<K> {
         Ok(())
     }
 
-    pub(crate) fn publish_times(&self) {
-        let figures = &self.common.life.figures;
-        Figures::set_time(&figures.idle, self.inbox.waited.idle);
-        Figures::set_time(&figures.held_back, self.inbox.waited.held_back);
-    }
-
     /// Waits for the next thing to do.
     pub(crate) fn next(&mut self) -> Round {
         let told = self.emitter.as_mut().and_then(|emitter| emitter.told.take());
         let own = self.emitter.as_ref().map(|emitter| &*emitter.outlet as &dyn OwnSide);
-        let round = self.inbox.next(own, told);
-        self.publish_times();
-        round
+        self.inbox.next(own, told)
     }
 }
 
@@ -451,6 +443,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
         Err(message) => return give_up(cannot(anyhow::anyhow!("panicked: {message}")), ExitReason::Panic(message)),
     };
     let mut inbox = Inbox::new(mail.clone(), life.runtime.clock().clone(), patience);
+    inbox.waited = life.figures.waited.clone();
     inbox.ends_abandoned = ends_abandoned;
     inbox.is_source = K::SOURCE;
     inbox.is_intake = is_intake;

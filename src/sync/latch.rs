@@ -272,21 +272,35 @@ impl Patience {
         Self { wait, budget: Self::MOST }
     }
 
-    /// Waits at the latch. Returns how long it slept or yielded; nothing if spinning was enough.
+    /// Waits at the latch. Returns how long it slept or yielded; nothing if spinning was enough. Says when it begins to.
     #[cfg(not(all(test, drawgate_loom)))]
-    pub(crate) fn wait(&mut self, latch: &Arc<Latch>, clock: &Clock, deadline: Deadline) -> Duration {
+    pub(crate) fn wait(
+        &mut self,
+        latch: &Arc<Latch>,
+        clock: &Clock,
+        deadline: Deadline,
+        begins: impl FnOnce(Instant),
+    ) -> Duration {
         match self.wait {
-            Wait::Park => Self::timed(|| latch.park(clock, deadline)),
-            Wait::Spin => Self::timed(|| {
+            Wait::Park => {
+                let from = Clock::Real.now();
+                begins(from);
+                latch.park(clock, deadline);
+                since(from)
+            }
+            Wait::Spin => {
+                let from = Clock::Real.now();
+                begins(from);
                 while !latch.is_woken() {
                     for _ in 0..Self::SPIN {
                         std::hint::spin_loop();
                     }
                     if !deadline.is_never() && deadline.passed(clock) {
-                        return;
+                        break;
                     }
                 }
-            }),
+                since(from)
+            }
             Wait::Adaptive => {
                 if latch.awake.may_spin() {
                     for _ in 0..Self::SPIN {
@@ -297,14 +311,16 @@ impl Patience {
                     }
                 }
                 let from = Clock::Real.now();
+                begins(from);
                 for _ in 0..self.budget {
                     if latch.is_woken() {
                         return since(from);
                     }
                     thread::yield_now();
                 }
-                let parked = Self::timed(|| latch.park(clock, deadline));
-                self.budget = if parked < Self::SHORT {
+                let parks = Clock::Real.now();
+                latch.park(clock, deadline);
+                self.budget = if since(parks) < Self::SHORT {
                     (self.budget * 2).clamp(Self::FIRST, Self::MOST)
                 } else {
                     (self.budget / 2).max(Self::LEAST)
@@ -315,16 +331,15 @@ impl Patience {
     }
 
     #[cfg(all(test, drawgate_loom))]
-    pub(crate) fn wait(&mut self, latch: &Arc<Latch>, clock: &Clock, deadline: Deadline) -> Duration {
+    pub(crate) fn wait(
+        &mut self,
+        latch: &Arc<Latch>,
+        clock: &Clock,
+        deadline: Deadline,
+        _: impl FnOnce(Instant),
+    ) -> Duration {
         latch.park(clock, deadline);
         Duration::ZERO
-    }
-
-    #[cfg(not(all(test, drawgate_loom)))]
-    fn timed(f: impl FnOnce()) -> Duration {
-        let from = Clock::Real.now();
-        f();
-        since(from)
     }
 }
 

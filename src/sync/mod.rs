@@ -7,9 +7,11 @@
 
 mod clock;
 mod isolate;
+#[cfg_attr(all(test, drawgate_loom), allow(dead_code, reason = "models neither count threads nor spin"))]
 mod latch;
 #[allow(clippy::disallowed_types, reason = "this is the place that may")]
 mod lock;
+#[cfg_attr(all(test, drawgate_loom), allow(dead_code, reason = "models do not spin"))]
 pub(crate) mod thread;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -34,7 +36,7 @@ pub(crate) use std::sync::{Arc, Weak};
 /// Atomics, std's or loom's.
 pub(crate) mod atomic {
     #[cfg(all(test, drawgate_loom))]
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32};
     pub(crate) use std::sync::atomic::Ordering;
     #[cfg(not(all(test, drawgate_loom)))]
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
