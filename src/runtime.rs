@@ -10,6 +10,7 @@ use crate::timer::Timer;
 use once_cell::sync::Lazy;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 pub use crate::snapshot::StageStats;
 
@@ -195,6 +196,14 @@ pub enum Telemetry<'a> {
         /// What the system said.
         cause: &'a std::io::Error,
     },
+    /// A graph was dropped, and a stage of it did not stop in the time that it was given: it goes on, and nobody waits
+    /// for it any more.
+    LeftBehind {
+        /// Which.
+        stage: &'a Name,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// A stage ended.
     Ended {
         /// Which.
@@ -215,6 +224,9 @@ impl Telemetry<'_> {
         match self {
             Self::Discarded { stage, count } => Some(format!("stage {stage:?} discarded {}", events(*count))),
             Self::Lost { stage, count } => Some(format!("stage {stage:?} lost {}", events(*count))),
+            Self::LeftBehind { stage, after } => {
+                Some(format!("stage {stage:?} did not stop within {after:?} of its graph's drop: left behind"))
+            }
             Self::NoThread { stage, cause } => Some(format!("no thread for stage {stage:?}: {cause}")),
             Self::Ended { stage, reason, told: false } if reason.is_failure() => {
                 Some(format!("stage {stage:?} failed: {reason:#}"))

@@ -3,7 +3,7 @@
 use super::launch::Launch;
 use crate::Name;
 use crate::error::{ExitReason, RunError, SpawnError, StageError};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Telemetry};
 use crate::snapshot::Snapshot;
 use crate::stage::{Life, Order, StageRef, Watcher};
 use crate::sync::{Arc, Clock, Condvar, Deadline, Mutex, Rank, thread};
@@ -181,8 +181,9 @@ impl<A> fmt::Debug for Runnable<A> {
 
 /// A running flow, owned. The first stage that fails ends the others, and is what [`join`](Self::join) returns.
 ///
-/// Dropping it closes its intake and waits at most 5 s for what is inside; dropping it in a panic stops it and does not
-/// wait.
+/// Dropping it closes its intake and waits at most 5 s for what is inside; a stage that is still busy then, as a source
+/// that reads from a silent socket, is left behind and [reported](crate::runtime::Telemetry::LeftBehind). Dropping it in a
+/// panic stops it and does not wait.
 ///
 /// ```
 /// let graph = drawgate::from_iter(0..u64::MAX).fold(0, |count: &mut u64, _| *count += 1).spawn()?;
@@ -255,6 +256,9 @@ impl<A> Drop for Graph<A> {
         let (_, stuck) = self.state.wait(Some(GRACE));
         if !stuck.is_empty() {
             self.state.order(&Order::Stop(ExitReason::Shutdown));
+        }
+        for stage in &stuck {
+            self.last.report(&Telemetry::LeftBehind { stage, after: GRACE });
         }
     }
 }

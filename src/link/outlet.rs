@@ -193,6 +193,15 @@ impl<E: Send + 'static> Outlet<E> {
         }
     }
 
+    /// Stages several.
+    #[inline]
+    pub(crate) fn stage_all(&self, events: impl Iterator<Item = E>, staged: &mut Staged<E>) {
+        match &self.router {
+            None => staged.chunk.extend(events),
+            Some(router) => events.for_each(|event| Self::stage_routed(router, event, staged)),
+        }
+    }
+
     fn stage_routed(router: &Arc<Router<E>>, event: E, staged: &mut Staged<E>) {
         staged.len += 1;
         match router(&event) {

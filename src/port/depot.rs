@@ -5,6 +5,7 @@
 //! that of the port which has the name by then; it runs no user code.
 
 use super::handle::Port;
+use super::shelf::Shelf;
 use crate::Name;
 use crate::error::PushError;
 use crate::link::{Outlet, Routed};
@@ -12,7 +13,7 @@ use crate::runtime::Telemetry;
 use crate::stage::Life;
 use crate::sync::{Arc, Mutex, Rank, Weak, drop_each, isolate, thread};
 use crate::timer::{Due, Refused, TimerKey};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use std::time::Duration;
 pub struct TimerId(pub(super) u64);
 
 /// Numbers of delayed events, over all ports, so that one is never taken for another.
-static TOKENS: AtomicU64 = AtomicU64::new(1);
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) struct Depot<E> {
     /// Rank `Timer`, a leaf.
@@ -38,9 +39,18 @@ pub(super) struct Depot<E> {
 pub(super) type OnLost<E> = dyn Fn(E, &Name) + Send + Sync;
 
 struct State<E> {
-    delayed: HashMap<u64, Delayed<E>>,
+    delayed: Shelf<Delayed<E>>,
     due: VecDeque<Delayed<E>>,
     ended: bool,
+}
+
+impl<E> State<E> {
+    /// Whether the port's thread is to be woken: only for the first, since it takes all that it finds, and whoever put
+    /// the first wakes it, or is about to.
+    fn put_due(&mut self, delayed: Delayed<E>) -> bool {
+        self.due.push_back(delayed);
+        self.due.len() == 1
+    }
 }
 
 pub(super) struct Delayed<E> {
@@ -61,7 +71,7 @@ pub(super) enum Place {
 
 impl<E: Send + 'static> Depot<E> {
     pub(super) fn new(most: usize, on_lost: Option<Arc<OnLost<E>>>) -> Arc<Self> {
-        let state = State { delayed: HashMap::new(), due: VecDeque::new(), ended: false };
+        let state = State { delayed: Shelf::new(), due: VecDeque::new(), ended: false };
         Arc::new_cyclic(|me| Self {
             state: Mutex::new(Rank::Timer, state),
             life: OnceLock::new(),
@@ -90,8 +100,8 @@ impl<E: Send + 'static> Depot<E> {
     /// take it.
     pub(super) fn keep(&self, event: E, place: Place, delay: Duration) -> Result<TimerId, PushError<E>> {
         // ORDERING: Relaxed: only has to be another number each time.
-        let token = TOKENS.fetch_add(1, Relaxed);
-        {
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        let token = {
             let mut state = self.state.lock();
             if state.ended {
                 return Err(PushError::Closed(event));
@@ -100,8 +110,8 @@ impl<E: Send + 'static> Depot<E> {
             if state.delayed.len() >= self.most && !matches!(place, Place::Taken(_)) {
                 return Err(PushError::Full(event));
             }
-            state.delayed.insert(token, Delayed { event, place, key: None });
-        }
+            state.delayed.insert(number, Delayed { event, place, key: None })
+        };
         let runtime = &self.life().runtime;
         let at = runtime.clock().after(delay).instant();
         // A moment too far away to be written down: it stays until it is cancelled, or the port ends.
@@ -109,7 +119,7 @@ impl<E: Send + 'static> Depot<E> {
         let me = self.me.upgrade().expect("bug: used, and so alive");
         match runtime.timer().insert(at, me, token) {
             Ok(key) => {
-                if let Some(delayed) = self.state.lock().delayed.get_mut(&token) {
+                if let Some(delayed) = self.state.lock().delayed.get_mut(token) {
                     delayed.key = Some(key);
                 }
                 Ok(TimerId(token))
@@ -125,14 +135,14 @@ impl<E: Send + 'static> Depot<E> {
 
     /// Takes back what the timer does not take.
     fn refused(&self, token: u64) -> Result<TimerId, PushError<E>> {
-        match self.state.lock().delayed.remove(&token) {
+        match self.state.lock().delayed.remove(token) {
             Some(refused) => Err(PushError::Full(refused.event)),
             None => Ok(TimerId(token)), // the port has ended meanwhile, and counted it
         }
     }
 
     pub(super) fn cancel(&self, id: TimerId) -> Option<(E, Place)> {
-        let delayed = self.state.lock().delayed.remove(&id.0)?;
+        let delayed = self.state.lock().delayed.remove(id.0)?;
         if let Some(key) = delayed.key {
             self.life().runtime.timer().cancel(key);
         }
@@ -149,13 +159,8 @@ impl<E: Send + 'static> Depot<E> {
         let mut state = self.state.lock();
         state.ended = true;
         let mut left: Vec<E> = std::mem::take(&mut state.due).into_iter().map(|delayed| delayed.event).collect();
-        let all = std::mem::take(&mut state.delayed);
-        let (follow, stay): (HashMap<_, _>, _) =
-            all.into_iter().partition(|(_, delayed)| matches!(delayed.place, Place::Name));
-        state.delayed = follow;
-        let mut stay: Vec<_> = stay.into_iter().collect();
-        stay.sort_by_key(|(token, _)| *token);
-        left.extend(stay.into_iter().map(|(_, delayed)| delayed.event));
+        let stay = state.delayed.take_all_that(|delayed| !matches!(delayed.place, Place::Name));
+        left.extend(stay.into_iter().map(|delayed| delayed.event));
         left
     }
 
@@ -215,34 +220,34 @@ impl<E: Send + 'static> Port<E> {
 
 impl<E: Send + 'static> Depot<E> {
     fn put_due(&self, event: E) -> Result<(), E> {
-        {
+        let first = {
             let mut state = self.state.lock();
             if state.ended {
                 return Err(event);
             }
-            state.due.push_back(Delayed { event, place: Place::Here, key: None });
+            state.put_due(Delayed { event, place: Place::Here, key: None })
+        };
+        if first {
+            self.life().nudge.nudge();
         }
-        self.life().nudge.nudge();
         Ok(())
     }
 }
 
 impl<E: Send + 'static> Due for Depot<E> {
     fn due(&self, token: u64) {
-        let delayed = {
+        let put = {
             let mut state = self.state.lock();
-            let Some(delayed) = state.delayed.remove(&token) else { return };
+            let Some(delayed) = state.delayed.remove(token) else { return };
             match state.ended {
-                false => {
-                    state.due.push_back(delayed);
-                    None
-                }
-                true => Some(delayed),
+                false => Ok(state.put_due(delayed)),
+                true => Err(delayed),
             }
         };
-        match delayed {
-            None => self.life().nudge.nudge(),
-            Some(delayed) => self.follow(delayed.event),
+        match put {
+            Ok(true) => self.life().nudge.nudge(),
+            Ok(false) => {}
+            Err(delayed) => self.follow(delayed.event),
         }
     }
 }

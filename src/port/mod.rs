@@ -5,6 +5,7 @@ mod carrier;
 mod depot;
 mod handle;
 mod name;
+mod shelf;
 mod thread;
 
 pub use builder::PortBuilder;

@@ -49,6 +49,19 @@ impl<E: Send + 'static> Emitter<E> {
         }
     }
 
+    /// A chunk at a time: to ask for each event whether the chunk is full costs as much as a cheap callback.
+    #[inline]
+    fn extend(&mut self, mut events: impl Iterator<Item = E>) {
+        loop {
+            let room = self.slice.saturating_sub(self.staged.len()).max(1);
+            self.outlet.stage_all(events.by_ref().take(room), &mut self.staged);
+            if self.staged.len() < self.slice {
+                return;
+            }
+            self.flush();
+        }
+    }
+
     /// Puts one event into its lane at once; says whether more is wanted.
     #[inline]
     pub(crate) fn emit_now(&mut self, event: E) {
@@ -138,10 +151,7 @@ impl<Out> Context<'_, Out> {
     where
         Out: Event,
     {
-        let emitter = self.emitter();
-        for event in events {
-            emitter.emit(event);
-        }
+        self.emitter().extend(events.into_iter());
     }
 
     /// Hands over what was emitted so far, before the callback returns.

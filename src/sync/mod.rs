@@ -1,5 +1,5 @@
-//! The one shim between this crate and the machine: the only folder that names parking_lot, crossbeam, `std::thread`,
-//! `Instant::now` or loom.
+//! The one shim between this crate and the machine: the only folder that names parking_lot, `std::thread`,
+//! `Instant::now` or loom. Channels that users hand in or get are crossbeam's, there as well as here.
 //!
 //! Everything that waits, waits here or through what is here: [`Latch`] is the waiting place of every thread of the
 //! crate, [`Clock`] its time, [`Mutex`] its locks, with their ranks. Under the crate's own cfg `drawgate_loom` (tests

@@ -3,6 +3,7 @@
 use crate::support::watchdog;
 use drawgate::flow::Parallel;
 use drawgate::prelude::*;
+use drawgate::runtime::Telemetry;
 use drawgate::stage::Init;
 use drawgate::{RunError, SpawnError, from_iter};
 use std::io::{BufRead, BufReader, Write};
@@ -494,6 +495,28 @@ fn dropping_a_graph_drains_it() {
         drop(graph);
         assert_eq!(handled.try_iter().count() + 1, emitted.load(SeqCst)); // all of it, when `drop` returns
         assert_eq!(watch.snapshot().stages().last().unwrap().events_in, emitted.load(SeqCst) as u64);
+    });
+}
+
+#[test]
+fn dropping_a_graph_leaves_a_source_behind_that_does_not_stop_and_says_so() {
+    watchdog(|| {
+        let rt = Runtime::new();
+        let (tell, told) = mpsc::channel();
+        rt.on_event(move |event| {
+            if let Telemetry::LeftBehind { stage, .. } = event {
+                let _ = tell.send(stage.to_string());
+            }
+        });
+        let (_silent, socket) = mpsc::channel::<u8>();
+        let reads = drawgate::source(move |out| {
+            while let Ok(byte) = socket.recv() {
+                out.emit(byte)?;
+            }
+            Ok(())
+        });
+        drop(reads.name("reader").for_each(|_| ()).runtime(&rt).spawn().unwrap());
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["reader", "end"]);
     });
 }
 
