@@ -256,7 +256,8 @@ impl Registry {
         self.with_port(name, event, Port::try_push)
     }
 
-    /// [`Port::push_timeout`], by name.
+    /// [`Port::push_timeout`], by name. Does not wait for the name to come, as
+    /// [`PortName::push_timeout`](crate::PortName::push_timeout) does.
     ///
     /// # Errors
     /// As that, and `NoProducer` or `WrongType`.

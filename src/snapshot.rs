@@ -31,7 +31,7 @@ pub struct StageStats {
     pub held_back: Duration,
     /// Events that stand in its lanes, or before them.
     pub buffered: usize,
-    /// Events dropped to make room, with a consumer that left, or by a partition function.
+    /// Events dropped to make room, with a consumer that left, by a partition function, or because no selector wanted them.
     pub discarded: u64,
     /// Events lost in the hand of a consumer that failed, or left when nobody was there to take them.
     pub lost: u64,

@@ -102,10 +102,7 @@ impl<E: Send + 'static> State<E> {
     fn fits(&self, lane: Option<usize>, weight: usize) -> bool {
         let (stands, reserved) = match lane {
             Some(lane) => (self.lanes[lane].queue.weight(), self.lanes[lane].reserved),
-            None => {
-                let fullest = self.lanes.iter().map(|lane| lane.queue.weight()).max().unwrap_or(0);
-                (self.held.weight + fullest, self.intake.as_ref().map_or(0, |intake| intake.reserved))
-            }
+            None => (self.fullest(), self.intake.as_ref().map_or(0, |intake| intake.reserved)),
         };
         let taken = stands + reserved;
         taken == 0 || taken.saturating_add(weight) <= self.bound

@@ -88,6 +88,8 @@ pub(crate) struct Routed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OutletFigures {
     pub(crate) standing: usize,
+    /// What a push that could go to any lane finds taken.
+    pub(crate) fullest: usize,
     pub(crate) demand: usize,
     pub(crate) parked: usize,
     pub(crate) counts: Counts,
@@ -564,6 +566,7 @@ impl<E: Send + 'static> Outlet<E> {
     pub(crate) fn figures(&self) -> OutletFigures {
         self.with(|state, _| OutletFigures {
             standing: state.standing(),
+            fullest: state.fullest(),
             demand: state.demand(),
             parked: state.parked(),
             counts: state.counts,

@@ -390,8 +390,10 @@ impl World {
             }
             if self.copies == before {
                 self.model_trash.push(event);
+                self.discarded += 1;
+            } else {
+                self.copies -= 1;
             }
-            self.copies -= 1;
         }
         let over = self.held.len().saturating_sub(self.bound);
         self.discarded += over as u64;

@@ -100,7 +100,9 @@ impl<E: Send + 'static> PortBuilder<E> {
         self
     }
 
-    /// Delivers every push this much later. A push takes its place in the capacity at once. Defaults to none.
+    /// Delivers every push this much later. A push takes its place in the capacity at once. If the timer takes no more
+    /// ([`max_delayed`](Self::max_delayed) does not count here), or the system refuses it its thread, the push is `Full`, also
+    /// one that could wait. Defaults to none.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
@@ -119,8 +121,8 @@ impl<E: Send + 'static> PortBuilder<E> {
         self
     }
 
-    /// Gets every event that reaches nobody (the port was stopped, a delayed event's name is gone), with the port's name,
-    /// in place of the report to the runtime. They are counted in both cases. Runs on the port's thread, or one of its own.
+    /// Gets every event that reaches nobody (the port was stopped, a delayed event's name is gone when it is due), with the
+    /// port's name, in place of the report to the runtime. They are counted in both cases. Runs on the port's thread, or one of its own.
     pub fn on_lost(mut self, f: impl Fn(E, &Name) + Send + Sync + 'static) -> Self {
         self.on_lost = Some(Arc::new(f));
         self

@@ -336,7 +336,7 @@ impl<E: Send + 'static> Port<E> {
             capacity: self.core.capacity,
             parked: figures.parked,
             pending_demand: figures.demand.saturating_sub(figures.standing),
-            utilization: self.core.capacity.map_or(0.0, |capacity| figures.standing as f64 / capacity as f64),
+            utilization: self.core.capacity.map_or(0.0, |capacity| figures.fullest as f64 / capacity as f64),
             delayed,
             pushed: figures.counts.emitted,
             drawn: figures.counts.drawn,
@@ -390,7 +390,8 @@ pub struct PortStats {
     pub parked: usize,
     /// Events its consumers have asked for beyond those that stand.
     pub pending_demand: usize,
-    /// `size` by `capacity`.
+    /// What stands in the fullest lane by `capacity`, in weight if events are weighed: from 1.0 on a push waits. 0 without
+    /// a bound.
     pub utilization: f64,
     /// Delayed events pending.
     pub delayed: usize,
@@ -398,7 +399,8 @@ pub struct PortStats {
     pub pushed: u64,
     /// Events drawn so far.
     pub drawn: u64,
-    /// Events discarded so far.
+    /// Events discarded so far: by a partition function, because no selector wanted them, or with a broadcast consumer that
+    /// left.
     pub discarded: u64,
     /// Events lost so far.
     pub lost: u64,

@@ -419,6 +419,23 @@ fn p20_the_first_events_are_held_until_so_many_have_subscribed() {
 }
 
 #[test]
+fn events_of_one_lane_are_held_until_so_many_have_subscribed() {
+    watchdog(|| {
+        let port = Port::bounded(8).hold_until(2).spawn().unwrap();
+        let (_, a, of_a) = telling(&port, manual());
+        a.ask(1).unwrap();
+        port.push_all(vec![1, 2, 3]).unwrap();
+        assert_eq!(port.port_stats().size, 3, "held");
+        let (_, _b, of_b) = telling(&port, manual());
+        assert_eq!(take(&of_a, 1), [1]);
+        a.ask(2).unwrap();
+        assert_eq!(take(&of_a, 2), [2, 3]);
+        port.close();
+        assert!(of_b.iter().next().is_none());
+    });
+}
+
+#[test]
 fn p20_demand_is_held_until_so_many_have_subscribed() {
     watchdog(|| {
         let (producer, demands) = broadcasting(2);
@@ -454,6 +471,7 @@ fn p21_what_was_filtered_is_asked_for_again() {
         producer.call(|_, _| ()).unwrap();
         // 4 of which 2 went through, 2 of which 1, 1 that did not, 1 that did.
         assert_eq!(demands.try_iter().collect::<Vec<_>>(), [4, 2, 1, 1]);
+        assert_eq!(producer.stats().discarded, 4); // counted, and no loss
     });
 }
 

@@ -274,7 +274,8 @@ fn p55_who_leaves_the_line_makes_way_for_those_behind() {
         let light = pusher(&port, vec![2]);
         assert_eq!(kind(heavy.join().unwrap()), PushErrorKind::Timeout);
         light.join().unwrap().unwrap();
-        assert_eq!(port.port_stats().size, 2);
+        let stats = port.port_stats();
+        assert_eq!((stats.size, stats.utilization), (2, 1.0)); // two events, whose weight is four
     });
 }
 

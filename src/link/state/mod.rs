@@ -30,7 +30,7 @@ pub(super) struct State<E> {
     /// Whether anybody ever subscribed, and whether the last one to leave had failed.
     pub(super) known: bool,
     pub(super) last_failed: bool,
-    /// Demand is held until this many have subscribed; 0 from then on.
+    /// Events and demand are held until this many have subscribed; 0 from then on.
     hold: usize,
     pub(super) held: Held<E>,
     /// `buffer_size` of a stage, `capacity` of a port.
@@ -388,7 +388,7 @@ impl<E: Send + 'static> State<E> {
             if let Some(note) = sub.notes.pop_front() {
                 Drawn::Note(note)
             } else {
-                let mut most = max.min(sub.demand);
+                let mut most = if self.hold > 0 { 0 } else { max.min(sub.demand) };
                 if shared && most > 0 {
                     // Half of a fair part: with slow events the last to end is not far behind the first.
                     most = most.min(lane.queue.len().div_ceil(2 * lane.members.len()));
@@ -641,6 +641,10 @@ impl<E: Send + 'static> State<E> {
 
     pub(super) fn standing(&self) -> usize {
         self.held.events.len() + self.lanes.iter().map(|lane| lane.queue.len()).sum::<usize>()
+    }
+    /// What stands in the fullest lane, and before the lanes, by weight.
+    pub(super) fn fullest(&self) -> usize {
+        self.held.weight + self.lanes.iter().map(|lane| lane.queue.weight()).max().unwrap_or(0)
     }
     pub(super) fn demand(&self) -> usize {
         self.lanes.iter().map(|lane| lane.demand).sum()

@@ -104,8 +104,12 @@ impl<E: Send + 'static> State<E> {
             moved = true;
             let lanes = std::mem::take(&mut self.targets.lanes);
             match lanes.split_last() {
-                // Nobody's: what it was asked for by is unmet again, so another is asked for by itself.
-                None => fx.trash.push(event),
+                // Nobody's: counted, but not reported, since the selectors say so. What it was asked for by is unmet again,
+                // so another is asked for by itself.
+                None => {
+                    self.counts.discarded += 1;
+                    fx.trash.push(event);
+                }
                 Some((last, others)) => {
                     for (lane, copy) in others.iter().zip(copies) {
                         self.place_in(lane.index(), copy, weight);
@@ -142,7 +146,7 @@ impl<E: Send + 'static> State<E> {
             }
         }
         let standing = lane.queue.head_len();
-        while lane.waking < standing {
+        while lane.waking < standing && self.hold == 0 {
             let Some(slot) = lane.hungry.pop_front() else { break };
             lane.waking += 1;
             if let Some(sub) = &mut self.subs[slot as usize].sub {
