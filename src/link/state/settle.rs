@@ -21,7 +21,9 @@ impl<E: Send + 'static> State<E> {
                 if self.intake.is_some() {
                     self.admit(lane, fx);
                 }
-                self.look(lane);
+                if self.side != Side::Port {
+                    self.look(lane); // only for what is wanted, which nobody asks of a port
+                }
                 self.rouse(lane, fx);
             }
             _ => self.settle_all(fx),
