@@ -56,10 +56,11 @@ impl Census {
             .name("collect")
     }
 
-    /// Most files take only some ten microseconds, hence more in flight for each thread than the default of four.
+    /// Most files take only some ten microseconds, so each thread has many more in flight than the default of four: some
+    /// ten milliseconds' worth, some hundred kilobytes of paths.
     fn readers(&self) -> Parallel {
         let threads = self.options.jobs.get();
-        Parallel::new(threads).in_flight(128 * threads)
+        Parallel::new(threads).in_flight(2000 * threads)
     }
 
     /// Runs a flow to its end, open to Ctrl-C meanwhile and to a look at its stages afterwards.
