@@ -290,7 +290,7 @@ fn a_slow_consumer_that_leaves_holds_nobody_back() {
 /// F3.
 #[test]
 fn a_slow_consumer_that_is_cancelled_holds_nobody_back() {
-    goes_while_another_waits(|outlet, slow| assert!(outlet.cancel(slow)));
+    goes_while_another_waits(|outlet, slow| assert!(outlet.cancel(slow, CancelReason::Cancelled)));
 }
 
 /// F3. A consumer with manual demand sleeps beside an event, until somebody asks on its behalf.

@@ -254,7 +254,7 @@ fn a_slice_given_back_by_a_consumer_that_was_cancelled_is_counted() {
             drew
         });
         push(&port, 0);
-        port.cancel(sub);
+        port.cancel(sub, CancelReason::Cancelled);
         let drew = join([fails]) == [true];
         let figures = port.figures();
         assert_eq!(figures.standing as u64 + figures.counts.discarded + figures.counts.lost, 1);
@@ -275,9 +275,9 @@ fn a_consumer_that_is_cancelled_hears_of_it_once() {
         });
         let cancels = spawn({
             let port = port.clone();
-            move || port.cancel(sub)
+            move || port.cancel(sub, CancelReason::Cancelled)
         });
-        let mine = port.cancel(sub);
+        let mine = port.cancel(sub, CancelReason::Cancelled);
         assert!(mine != join([cancels])[0]);
         join([hears]);
     });

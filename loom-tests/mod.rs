@@ -22,14 +22,15 @@ mod latch;
 mod mail;
 mod port;
 mod slow;
+mod switches;
 mod wakes;
 
 use crate::Name;
 use crate::error::{CancelReason, ExitReason, PushError};
 use crate::link::dispatch::{DemandDispatcher, Dispatcher};
 use crate::link::{
-    BufferKeep, Hooks, Inbox, Link, Mailbox, Note, Options, Outlet, OwnSide, Round, Side, Staged, SubId, Subscribe,
-    Told, WayIn,
+    BufferKeep, DemandMode, Hooks, Inbox, Link, Mailbox, Note, Options, Outlet, OwnSide, Round, Side, Staged, SubId,
+    Subscribe, Told, WayIn,
 };
 use crate::sync::{Arc, Awake, Clock, Deadline, Latch, ManualTime, Patience, Wait};
 use loom::sync::{Condvar, Mutex};
@@ -85,6 +86,7 @@ fn options(side: Side, bound: Option<usize>, dispatcher: impl Dispatcher<E>) -> 
         bound,
         keep: BufferKeep::Last,
         hold_until: 0,
+        mode: DemandMode::Forward,
         weighed: false,
         news: false,
     }
@@ -141,7 +143,7 @@ fn emit(outlet: &Outlet<E>, events: impl IntoIterator<Item = E>) -> Told {
     for event in events {
         outlet.stage(event, &mut staged);
     }
-    outlet.emit(&mut staged, false)
+    outlet.emit(&mut staged)
 }
 
 /// Slices of this length, and as many asked for.

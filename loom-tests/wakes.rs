@@ -173,7 +173,7 @@ fn a_wake_is_handed_on_when_its_owner_is_cancelled() {
         });
         let cancels = spawn({
             let port = port.clone();
-            move || assert!(port.cancel(sub))
+            move || assert!(port.cancel(sub, CancelReason::Cancelled))
         });
         push(&port, 0);
         join([cancels]);

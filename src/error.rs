@@ -60,6 +60,10 @@ impl fmt::Display for ExitReason {
 pub enum CancelReason {
     /// One side cancelled it.
     Cancelled,
+    /// One side cancelled it, and said why.
+    CancelledWith(ExitReason),
+    /// The consumer put another subscription in its place, which ends nobody.
+    Replaced,
     /// The other side ended, for this reason.
     Down(ExitReason),
     /// It was declared on a builder, and there was no such producer.
@@ -70,6 +74,8 @@ impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("cancelled"),
+            Self::CancelledWith(reason) => write!(f, "cancelled: {reason}"),
+            Self::Replaced => f.write_str("another subscription took its place"),
             Self::Down(reason) => write!(f, "the other side ended: {reason}"),
             Self::NoProducer => f.write_str("no such producer"),
         }

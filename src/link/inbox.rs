@@ -7,7 +7,7 @@ use super::dispatch::SubId;
 use super::mail::Mailbox;
 use super::outlet::{Outlet, OwnSide};
 use super::state::{Drawn, MarkAs, Told};
-use super::{Cancel, Note, Subscribe, WaitFor, Waited};
+use super::{Cancel, Demand, Note, Subscribe, WaitFor, Waited};
 use crate::Name;
 use crate::error::{CancelReason, SubscribeError};
 use crate::sync::{Arc, Clock, Latch, Patience};
@@ -17,10 +17,9 @@ pub(crate) struct Link<E: Send + 'static> {
     pub(crate) outlet: Arc<Outlet<E>>,
     pub(crate) sub: SubId,
     pub(crate) cancel: Cancel,
-    max: usize,
-    min: usize,
+    /// Its numbers; `manual` as it is now.
+    pub(crate) demand: Demand,
     slice: usize,
-    manual: bool,
     /// Asked for and not yet handled; counts asks that were not yet sent.
     in_flight: usize,
     /// To be asked with the next operation.
@@ -47,21 +46,43 @@ impl<E: Send + 'static> Link<E> {
         consumer: u64,
     ) -> Result<Self, SubscribeError> {
         let sub = outlet.subscribe(options, latch, name, consumer)?;
-        let max = options.max();
-        let ask = if options.manual { options.first } else { max };
-        Ok(Self {
+        Ok(Self::made(outlet, sub, options))
+    }
+
+    /// The same in the place of another subscription of this consumer, to the same outlet, in one step.
+    pub(crate) fn replacing(
+        old: SubId,
+        outlet: Arc<Outlet<E>>,
+        options: &Subscribe<E>,
+        latch: &Arc<Latch>,
+        name: &Name,
+        consumer: u64,
+    ) -> Result<Self, SubscribeError> {
+        let sub = outlet.resubscribe(old, options, latch, name, consumer)?;
+        Ok(Self::made(outlet, sub, options))
+    }
+
+    fn made(outlet: Arc<Outlet<E>>, sub: SubId, options: &Subscribe<E>) -> Self {
+        let ask = if options.manual { options.first } else { options.max() };
+        Self {
             outlet,
             sub,
             cancel: options.cancel,
-            max,
-            min: options.min_demand_or_default(),
+            demand: options.demand(),
             slice: options.slice(),
-            manual: options.manual,
             in_flight: ask,
             ask,
             marked: Marked::No,
             ended: false,
-        })
+        }
+    }
+
+    /// It was switched to manual demand, or back; `asked` are asked for and not drawn, and none is in hand.
+    fn switched(&mut self, manual: bool, asked: usize) {
+        self.demand.manual = manual;
+        self.slice = if manual { self.demand.max } else { self.demand.max - self.demand.min };
+        self.in_flight = asked;
+        self.handled(0);
     }
 
     fn leave(mut self, failed: bool, why: CancelReason) {
@@ -72,9 +93,10 @@ impl<E: Send + 'static> Link<E> {
     /// `n` events were handled: asks for more once few are in flight, as GenStage does.
     fn handled(&mut self, n: usize) {
         self.in_flight = self.in_flight.saturating_sub(n);
-        if !self.manual && self.in_flight <= self.min {
-            self.ask += self.max - self.in_flight;
-            self.in_flight = self.max;
+        let Demand { max, min, manual, .. } = self.demand;
+        if !manual && self.in_flight <= min {
+            self.ask += max - self.in_flight;
+            self.in_flight = max;
         }
     }
 }
@@ -213,6 +235,10 @@ impl<E: Send + 'static, M> Inbox<E, M> {
                     (_, false) => Marked::Alone,
                 };
                 return None;
+            }
+            Drawn::Switched { manual, asked } => {
+                link.switched(manual, asked);
+                return self.look(i, open, mark);
             }
             Drawn::Events => Round::Slice(i),
             Drawn::Note(note) => Round::Note(note),

@@ -83,8 +83,20 @@ pub(crate) use note::Notification as Note;
 pub use note::Notification;
 pub(crate) use outlet::{Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged, WayIn, Weigh};
 pub(crate) use state::{News, Options, PeerNote, Side, Told};
-pub use subscribe::{Cancel, Subscribe};
+pub use subscribe::{Cancel, Demand, Subscribe};
 pub(crate) use waited::{WaitFor, Waited};
+
+/// Whether a producer is told of demand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DemandMode {
+    /// As it comes. The default.
+    #[default]
+    Forward,
+    /// Demand is held back, and so are events: nothing is drawn. Back at `Forward` the producer is told of each rise of
+    /// demand by itself, in the order in which they came. For a producer that should not begin before all its consumers
+    /// are there.
+    Accumulate,
+}
 
 /// What a full buffer keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

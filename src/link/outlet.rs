@@ -9,7 +9,7 @@
 use super::dispatch::{Choice, Route, Router, SubId};
 use super::line::{Denied, Free};
 use super::state::{Counts, Drawn, Effects, MarkAs, Options, State, Told, Way};
-use super::{Note, Subscribe};
+use super::{DemandMode, Note, Subscribe};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason, PushError, SubscribeError};
 use crate::sync::{Arc, Awake, CachePadded, Clock, Deadline, Latch, Mutex, Patience, Rank, Wait, drop_each, isolate};
@@ -154,8 +154,35 @@ impl<E: Send + 'static> Outlet<E> {
     pub(crate) fn leave(&self, id: SubId, failed: bool, why: CancelReason) {
         self.with(|state, fx| state.leave(id, failed, why, fx));
     }
-    pub(crate) fn cancel(&self, id: SubId) -> bool {
-        self.with(|state, fx| state.cancel(id, fx))
+    /// A subscription of the same consumer takes the place of another, in one step.
+    pub(crate) fn resubscribe(
+        &self,
+        old: SubId,
+        options: &Subscribe<E>,
+        latch: &Arc<Latch>,
+        name: &Name,
+        consumer: u64,
+    ) -> Result<SubId, SubscribeError> {
+        options.check()?;
+        self.with(|state, fx| state.resubscribe(old, options, latch, name, consumer, fx))
+    }
+    /// Cancels a subscription of this consumer, which has another in its place.
+    pub(crate) fn replace(&self, id: SubId, consumer: u64) {
+        self.with(|state, fx| {
+            if state.is_of(id, consumer) {
+                state.cancel(id, CancelReason::Replaced, fx);
+            }
+        });
+    }
+    pub(crate) fn cancel(&self, id: SubId, why: CancelReason) -> bool {
+        self.with(|state, fx| state.cancel(id, why, fx))
+    }
+    /// The producer has heard of a consumer, which may draw from now on.
+    pub(crate) fn confirm(&self, id: SubId) {
+        self.with(|state, fx| state.confirm(id, fx));
+    }
+    pub(crate) fn set_manual(&self, id: SubId, manual: bool) -> bool {
+        self.with(|state, fx| state.set_manual(id, manual, fx))
     }
     pub(crate) fn ask(&self, id: SubId, n: usize) -> bool {
         self.with(|state, fx| state.ask(id, n, fx))
@@ -221,10 +248,9 @@ impl<E: Send + 'static> Outlet<E> {
         }
     }
 
-    /// Hands over what was staged and takes what was granted. With `idle` the producer is marked to be woken for a
-    /// grant, if there is none.
+    /// Hands over what was staged and takes what was granted.
     #[inline]
-    pub(crate) fn emit(&self, staged: &mut Staged<E>, idle: bool) -> Told {
+    pub(crate) fn emit(&self, staged: &mut Staged<E>) -> Told {
         let fault = staged.astray.take().map(|what| ExitReason::error(Astray(what)));
         self.with(|state, fx| {
             match state.way {
@@ -250,14 +276,23 @@ impl<E: Send + 'static> Outlet<E> {
                     state.settle(None, fx);
                 }
             }
-            state.tell(idle)
+            state.tell_along()
         })
     }
 
-    /// What is granted or wanted now, without emitting. With `idle` as in [`emit`](Self::emit).
+    /// What is granted or wanted now, without emitting. With `idle` the producer is marked to be woken for a grant, if there
+    /// is none.
     #[inline]
     pub(crate) fn tell(&self, idle: bool) -> Told {
         self.with(|state, _| state.tell(idle))
+    }
+
+    /// Holds demand back, or lets it through.
+    pub(crate) fn switch(&self, mode: DemandMode) {
+        self.with(|state, fx| state.switch(mode, fx));
+    }
+    pub(crate) fn mode(&self) -> DemandMode {
+        self.with(|state, _| state.mode())
     }
 
     pub(crate) fn notify(&self, note: &Note) {

@@ -17,6 +17,20 @@ pub enum Cancel {
     Temporary,
 }
 
+/// The numbers of a subscription, as its two sides see them in a [`Peer`](crate::stage::Peer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Demand {
+    /// `max_demand`.
+    pub max: usize,
+    /// `min_demand`.
+    pub min: usize,
+    /// Whether it began with manual demand.
+    pub manual: bool,
+    /// What happens to the consumer when the producer fails or cancels.
+    pub cancel: Cancel,
+}
+
 /// Options of one subscription, GenStage's: at most `max_demand` events are asked for and not yet handled, and more are
 /// asked for when `min_demand` or fewer are left.
 ///
@@ -126,6 +140,9 @@ impl<E> Subscribe<E> {
         self
     }
 
+    pub(crate) fn demand(&self) -> Demand {
+        Demand { max: self.max, min: self.min_demand_or_default(), manual: self.manual, cancel: self.cancel }
+    }
     pub(crate) fn max(&self) -> usize {
         self.max
     }

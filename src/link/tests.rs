@@ -5,7 +5,7 @@
 use super::dispatch::{BroadcastDispatcher, Choice, DemandDispatcher, Dispatcher, PartitionDispatcher, SubId};
 use super::line::Denied;
 use super::state::{Drawn, Effects, MarkAs, Options, Side, State};
-use super::{BufferKeep, Subscribe};
+use super::{BufferKeep, DemandMode, Subscribe};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
 use crate::sync::{Arc, Awake, Latch};
@@ -117,6 +117,7 @@ impl World {
             bound: Some(bound),
             keep,
             hold_until: 0,
+            mode: DemandMode::Forward,
             weighed: false,
             news: false,
         };
@@ -233,7 +234,7 @@ impl World {
                 lane.demand -= c.demand;
                 self.consumers.swap_remove(i);
             }
-            Drawn::Note(_) => unreachable!(),
+            Drawn::Note(_) | Drawn::Switched { .. } => unreachable!(),
         }
         self.after(fx);
     }
@@ -317,7 +318,7 @@ impl World {
     fn cancel(&mut self, i: usize) {
         let mut fx = Effects::new();
         let before = self.consumers[i].cancelled;
-        assert_eq!(self.state.cancel(self.consumers[i].id, &mut fx), !before);
+        assert_eq!(self.state.cancel(self.consumers[i].id, CancelReason::Cancelled, &mut fx), !before);
         self.after(fx);
         if !before {
             assert!(self.consumers[i].is_woken());
@@ -598,6 +599,7 @@ fn a_ports_line_lets_in_in_order_and_never_beyond_the_bound() {
             bound: Some(bound),
             keep: BufferKeep::Last,
             hold_until: 0,
+            mode: DemandMode::Forward,
             weighed: true,
             news: false,
         };

@@ -8,7 +8,7 @@ use super::{ConsumerKind, ProducerConsumerKind, ProducerKind};
 use crate::Name;
 use crate::dispatch::{Dispatcher, PartitionDispatcher};
 use crate::error::{BadOption, SpawnError, SubscribeError};
-use crate::link::{BufferKeep, Outlet, Subscribe};
+use crate::link::{BufferKeep, DemandMode, Outlet, Subscribe};
 use crate::registry::AsName;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Wait};
@@ -70,6 +70,7 @@ pub(crate) struct EmitOptions<E> {
     pub(crate) on_discard: Option<Box<dyn Fn(usize) + Send + Sync>>,
     pub(crate) weigh: Option<Box<crate::link::Weigh<E>>>,
     pub(crate) hold_until: usize,
+    pub(crate) mode: DemandMode,
     pub(crate) news: bool,
 }
 
@@ -100,6 +101,7 @@ impl<K: Kind> Builder<K> {
                 on_discard: None,
                 weigh: None,
                 hold_until: 0,
+                mode: DemandMode::default(),
                 news: matches!(kind, StageKind::Producer | StageKind::ProducerConsumer),
             },
             declared: Vec::new(),
@@ -199,6 +201,12 @@ impl<K: Emits> Builder<K> {
         K::Out: Send,
     {
         self.dispatcher(PartitionDispatcher::by_key(n, key))
+    }
+
+    /// Whether demand reaches it from the start. Defaults to [`DemandMode::Forward`]; see [`Handle::set_demand`](super::Handle::set_demand).
+    pub fn demand(mut self, mode: DemandMode) -> Self {
+        self.emit.mode = mode;
+        self
     }
 
     /// Holds events and demand until `consumers` have subscribed: no broadcast misses the first events. Defaults to 0.

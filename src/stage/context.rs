@@ -3,7 +3,7 @@
 use super::life::{Life, Order};
 use super::{Event, Nothing, StageRef, StopToken, Subscription};
 use crate::error::ExitReason;
-use crate::link::{Notification, Outlet, Staged, Told};
+use crate::link::{DemandMode, Notification, Outlet, Staged, Told};
 use crate::runtime::Runtime;
 use crate::sync::{Arc, drop_each};
 use std::fmt;
@@ -71,7 +71,7 @@ impl<E: Send + 'static> Emitter<E> {
 
     pub(crate) fn flush(&mut self) {
         if !self.staged.is_empty() {
-            let told = self.outlet.emit(&mut self.staged, false);
+            let told = self.outlet.emit(&mut self.staged);
             self.note(told);
         }
     }
@@ -170,6 +170,16 @@ impl<Out> Context<'_, Out> {
         let emitter = self.emitter();
         emitter.flush();
         emitter.outlet.notify(note);
+    }
+
+    /// See [`Handle::set_demand`](super::Handle::set_demand).
+    pub fn set_demand(&mut self, mode: DemandMode)
+    where
+        Out: Event,
+    {
+        let emitter = self.emitter();
+        emitter.flush();
+        emitter.outlet.switch(mode);
     }
 
     /// No more events: what is in the lanes is still delivered, then consumers hear that this producer is done. The stage

@@ -9,7 +9,7 @@ use super::subscription::Subscription;
 use super::upstream::Upstream;
 use crate::Name;
 use crate::error::{CallError, ExitReason, StageError, SubscribeError};
-use crate::link::{Link, Mailbox, Notification, Outlet, Subscribe};
+use crate::link::{DemandMode, Link, Mailbox, Notification, Outlet, Subscribe};
 use crate::runtime::StageStats;
 use crate::sync::chan::{Sender, bounded};
 use crate::sync::{Arc, Clock, Deadline, Latch};
@@ -251,15 +251,66 @@ impl<In, Out, S> Handle<In, Out, S> {
     where
         In: Event,
     {
-        let life = &self.stage.0;
+        let (life, takes) = (&self.stage.0, self.takes());
         let outlet = (to.resolve().0)(&life.runtime)?;
-        let takes: &Arc<dyn Takes<In>> =
-            self.takes.downcast_ref().expect("bug: a stage that takes events can be given links");
-        let link = Link::new(outlet.clone(), &options, takes.latch(), &life.name, life.id)?;
-        let subscription = Subscription::new(link.sub, &outlet);
-        match takes.add(link) {
+        self.add(Link::new(outlet, &options, takes.latch(), &life.name, life.id)?)
+    }
+
+    /// Puts a subscription in the place of another one of this stage, which is cancelled, whatever its cancel mode, and
+    /// not mourned. To the same producer it is one step: no event is dispatched between, and a partition is not free for a
+    /// moment (of a broadcast, events that stood for the old one are discarded and counted, if the new one gets another
+    /// lane). If the old one is unknown or has ended, this is [`subscribe_with`](Self::subscribe_with).
+    ///
+    /// ```
+    /// use drawgate::prelude::*;
+    /// let (first, second) = (Port::bounded(8).spawn()?, Port::bounded(8).spawn()?);
+    /// let all = drawgate::fold(Vec::new(), |all, n: u32| all.push(n)).spawn()?;
+    /// let old = all.subscribe(&first)?;
+    /// all.resubscribe(&old, &second, Subscribe::new())?;
+    /// first.push(1)?; // stays there
+    /// second.push(2)?;
+    /// second.close();
+    /// assert_eq!(all.finish()?, [2]);
+    /// assert_eq!(first.port_stats().size, 1);
+    /// # anyhow::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// Why not; then the stage is as it was, with the old subscription.
+    pub fn resubscribe<U: Upstream<In> + ?Sized>(
+        &self,
+        old: &Subscription,
+        to: &U,
+        options: Subscribe<In>,
+    ) -> Result<Subscription, SubscribeError>
+    where
+        In: Event,
+    {
+        let (life, takes) = (&self.stage.0, self.takes());
+        let outlet = (to.resolve().0)(&life.runtime)?;
+        if old.outlet.address() == Arc::as_ptr(&outlet).cast() {
+            return self.add(Link::replacing(old.id, outlet, &options, takes.latch(), &life.name, life.id)?);
+        }
+        let new = self.add(Link::new(outlet, &options, takes.latch(), &life.name, life.id)?)?;
+        old.outlet.replace(old.id, life.id);
+        Ok(new)
+    }
+
+    fn takes(&self) -> &Arc<dyn Takes<In>>
+    where
+        In: Event,
+    {
+        self.takes.downcast_ref().expect("bug: a stage that takes events can be given links")
+    }
+
+    fn add(&self, link: Link<In>) -> Result<Subscription, SubscribeError>
+    where
+        In: Event,
+    {
+        let subscription = Subscription::new(link.sub, &link.outlet);
+        match self.takes().add(link) {
             true => Ok(subscription),
-            false => Err(SubscribeError::Ended { stage: life.name.clone(), reason: life.reason() }),
+            false => Err(SubscribeError::Ended { stage: self.stage.name().clone(), reason: self.stage.0.reason() }),
         }
     }
 }
@@ -281,6 +332,49 @@ impl<In, Out: Send + 'static, S> Handle<In, Out, S> {
         }
         self.outlet().notify(note);
         Ok(())
+    }
+
+    /// Holds demand back, or lets it through; GenStage's `demand/2`. With [`DemandMode::Accumulate`] consumers go on asking,
+    /// but the stage hears nothing of it and nothing is drawn. Back at [`DemandMode::Forward`] it gets a `handle_demand` for
+    /// each rise of demand that was held back, in their order (what was asked for and taken back meanwhile is not among
+    /// them). Never blocks.
+    ///
+    /// ```
+    /// use drawgate::{prelude::*, stage::DemandMode};
+    /// let port_less = drawgate::producer(Numbers(0)).demand(DemandMode::Accumulate).spawn()?;
+    /// let first = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&port_less).spawn()?;
+    /// let second = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&port_less).spawn()?;
+    /// port_less.set_demand(DemandMode::Forward)?; // both are there
+    /// assert_eq!(first.finish()? + second.finish()?, 2000);
+    ///
+    /// struct Numbers(u64);
+    /// impl Producer for Numbers {
+    ///     type Event = u64;
+    ///     fn handle_demand(&mut self, demand: usize, ctx: &mut Context<'_, u64>) -> anyhow::Result<()> {
+    ///         ctx.extend((self.0..2000).take(demand));
+    ///         self.0 += demand as u64;
+    ///         if self.0 >= 2000 {
+    ///             ctx.done();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # anyhow::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] if the stage has ended.
+    pub fn set_demand(&self, mode: DemandMode) -> Result<(), CallError> {
+        if let Some(reason) = self.stage.0.reason() {
+            return Err(CallError::Ended { stage: self.stage.name().clone(), reason: Some(reason) });
+        }
+        self.outlet().switch(mode);
+        Ok(())
+    }
+
+    /// Whether demand is held back at present.
+    pub fn demand(&self) -> DemandMode {
+        self.outlet().mode()
     }
 
     /// How many events stand in its lanes, or before them.

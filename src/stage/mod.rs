@@ -18,7 +18,7 @@ mod token;
 mod traits;
 mod upstream;
 
-pub use crate::link::{BufferKeep, Cancel, Notification, Subscribe};
+pub use crate::link::{BufferKeep, Cancel, Demand, DemandMode, Notification, Subscribe};
 pub use crate::sync::Wait;
 pub use builder::{
     Builder, consumer, consumer_with, producer, producer_consumer, producer_consumer_with, producer_with,

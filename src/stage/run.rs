@@ -131,7 +131,7 @@ impl<K: Behaviour> Running<K> {
     fn link_ended(&mut self, link: usize, why: &CancelReason) -> Result<(), ExitReason> {
         let link = self.inbox.remove(link);
         let (producer, cancel) = (link.outlet.name().clone(), link.cancel);
-        let peer = Peer { name: producer.clone(), subscription: Subscription::new(link.sub, &link.outlet) };
+        let peer = peer_of(&link);
         drop(link);
         self.callback(|body, ctx| K::cancelled(body, &peer, why, ctx))?;
         self.unlinked(&producer, cancel, why)
@@ -141,6 +141,7 @@ impl<K: Behaviour> Running<K> {
     fn unlinked(&mut self, producer: &crate::Name, cancel: Cancel, why: &CancelReason) -> Result<(), ExitReason> {
         match why {
             CancelReason::Down(ExitReason::Done) => self.one_was_done = true,
+            CancelReason::Replaced => return Ok(()),
             why => self.lost(producer, cancel, why),
         }
         if self.one_was_done && self.inbox.links.is_empty() && self.common.finish.is_none() {
@@ -153,8 +154,8 @@ impl<K: Behaviour> Running<K> {
     /// What a consumer does that lost a producer by something else than its being done.
     fn lost(&mut self, producer: &crate::Name, cancel: Cancel, why: &CancelReason) {
         let reason = match why {
-            CancelReason::Down(reason) => reason.clone(),
-            CancelReason::Cancelled | CancelReason::NoProducer => {
+            CancelReason::Down(reason) | CancelReason::CancelledWith(reason) => reason.clone(),
+            CancelReason::Cancelled | CancelReason::NoProducer | CancelReason::Replaced => {
                 ExitReason::error(SubscriptionLost { producer: producer.clone(), reason: why.clone() })
             }
         };
@@ -169,7 +170,7 @@ impl<K: Behaviour> Running<K> {
     }
 
     pub(crate) fn add_link(&mut self, link: Link<K::Feed>) -> anyhow::Result<()> {
-        let peer = Peer { name: link.outlet.name().clone(), subscription: Subscription::new(link.sub, &link.outlet) };
+        let peer = peer_of(&link);
         self.inbox.links.push(link);
         self.callback(|body, ctx| K::subscribed(body, &peer, ctx)).map_err(|reason| Ended(reason).into())
     }
@@ -221,14 +222,17 @@ impl<K: Behaviour> Running<K> {
         }
         for news in told.news {
             let Some(emitter) = &self.emitter else { break };
+            let outlet = emitter.outlet.clone();
             let peer = |note: crate::link::PeerNote| Peer {
                 name: note.name,
-                subscription: Subscription::new(note.sub, &emitter.outlet),
+                subscription: Subscription::new(note.sub, &outlet),
+                demand: note.demand,
             };
             match news {
                 News::Subscribed(note) => {
-                    let peer = peer(note);
+                    let (sub, peer) = (note.sub, peer(note));
                     self.callback(|body, ctx| K::subscribed(body, &peer, ctx))?;
+                    outlet.confirm(sub);
                 }
                 News::Cancelled(note, why) => {
                     let peer = peer(note);
@@ -247,6 +251,14 @@ impl<K: Behaviour> Running<K> {
         let told = self.emitter.as_mut().and_then(|emitter| emitter.told.take());
         let own = self.emitter.as_ref().map(|emitter| &*emitter.outlet as &dyn OwnSide);
         self.inbox.next(own, told)
+    }
+}
+
+fn peer_of<E: Send + 'static>(link: &Link<E>) -> Peer {
+    Peer {
+        name: link.outlet.name().clone(),
+        subscription: Subscription::new(link.sub, &link.outlet),
+        demand: link.demand,
     }
 }
 
@@ -361,6 +373,7 @@ pub(crate) fn start<K: Behaviour>(builder: Builder<K>) -> Result<HandleParts<K>,
             }),
             keep: builder.emit.keep,
             hold_until: builder.emit.hold_until,
+            mode: builder.emit.mode,
             weighed: hooks.weigh.is_some(),
             news: builder.emit.news,
         };

@@ -1,7 +1,7 @@
 //! One link between a producer and a consumer, as a handle.
 
 use crate::Name;
-use crate::error::SubscribeError;
+use crate::error::{CancelReason, ExitReason, SubscribeError};
 use crate::link::{Outlet, SubId};
 use crate::sync::Arc;
 use std::fmt;
@@ -16,7 +16,10 @@ pub struct Subscription {
 /// An outlet, whatever its events.
 pub(crate) trait Asked: Send + Sync {
     fn ask(&self, id: SubId, n: usize) -> bool;
-    fn cancel(&self, id: SubId) -> bool;
+    fn cancel(&self, id: SubId, why: CancelReason) -> bool;
+    /// Cancels it because its consumer, if it is this one, has another in its place.
+    fn replace(&self, id: SubId, consumer: u64);
+    fn set_manual(&self, id: SubId, manual: bool) -> bool;
     fn is_active(&self, id: SubId) -> bool;
     fn name(&self) -> &Name;
     fn address(&self) -> *const ();
@@ -25,8 +28,14 @@ impl<E: Send + 'static> Asked for Outlet<E> {
     fn ask(&self, id: SubId, n: usize) -> bool {
         Outlet::ask(self, id, n)
     }
-    fn cancel(&self, id: SubId) -> bool {
-        Outlet::cancel(self, id)
+    fn cancel(&self, id: SubId, why: CancelReason) -> bool {
+        Outlet::cancel(self, id, why)
+    }
+    fn replace(&self, id: SubId, consumer: u64) {
+        Outlet::replace(self, id, consumer);
+    }
+    fn set_manual(&self, id: SubId, manual: bool) -> bool {
+        Outlet::set_manual(self, id, manual)
     }
     fn is_active(&self, id: SubId) -> bool {
         Outlet::is_active(self, id)
@@ -59,7 +68,26 @@ impl Subscription {
     /// Ends it, for every event that was not drawn yet: those stay with the producer for other consumers (of a broadcast
     /// they are discarded and counted). The consumer then follows its cancel mode. Nothing if it has ended. Never blocks.
     pub fn cancel(&self) {
-        self.outlet.cancel(self.id);
+        self.outlet.cancel(self.id, CancelReason::Cancelled);
+    }
+
+    /// The same with a reason, which both sides hear: a consumer that ends by it ends with this reason, and one that is
+    /// [`Transient`](crate::stage::Cancel::Transient) lives on if it is `Normal` or `Shutdown`.
+    pub fn cancel_with(&self, reason: ExitReason) {
+        self.outlet.cancel(self.id, CancelReason::CancelledWith(reason));
+    }
+
+    /// Switches to manual demand, as [`Subscribe::manual`](crate::Subscribe::manual), or back; from either side, from any
+    /// thread. What was asked for stays asked for. Switched back, the consumer asks for what is missing to its `max_demand`
+    /// once it has no more than its `min_demand`. Takes effect when the consumer's callback returns. Never blocks.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Ended`] if the subscription has ended.
+    pub fn set_manual(&self, manual: bool) -> Result<(), SubscribeError> {
+        match self.outlet.set_manual(self.id, manual) {
+            true => Ok(()),
+            false => Err(SubscribeError::Ended { stage: self.outlet.name().clone(), reason: None }),
+        }
     }
 
     /// Whether events may still come through it.

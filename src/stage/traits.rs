@@ -3,7 +3,7 @@
 use super::{Context, Events, Subscription};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
-use crate::link::Notification;
+use crate::link::{Demand, Notification};
 
 /// What `init` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Peer {
     pub name: Name,
     /// The subscription.
     pub subscription: Subscription,
+    /// Its numbers.
+    pub demand: Demand,
 }
 
 /// A stage that emits: GenStage's producer.
@@ -70,7 +72,7 @@ pub trait Producer: 'static {
     /// End the stage.
     fn handle_demand(&mut self, demand: usize, ctx: &mut Context<'_, Self::Event>) -> anyhow::Result<()>;
 
-    /// A consumer subscribed.
+    /// A consumer subscribed. It draws nothing before this has returned.
     ///
     /// # Errors
     /// End the stage.

@@ -4,16 +4,18 @@
 //! clock. Code of the user's (a dispatcher, a selector, a `Clone`) runs guarded. The protocol and its
 //! proof stand in [`super`].
 
+mod grants;
 mod settle;
 mod subscriptions;
 
 use super::dispatch::{Choice, Dispatcher, LaneId, LaneState, SubId, Targets};
 use super::line::{Intake, Line};
 use super::queue::{MOST_NOTES, Queue};
-use super::{BufferKeep, Note};
+use super::{BufferKeep, Demand, DemandMode, Note, Subscribe};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
 use crate::sync::{Arc, Latch};
+use grants::Grants;
 use std::collections::VecDeque;
 
 /// Chunks are this long while nobody says how long his slices are.
@@ -25,7 +27,7 @@ pub(super) struct State<E> {
     pub(super) lanes: Vec<Lane<E>>,
     /// What dispatchers see, kept up to date lane by lane.
     view: Vec<LaneState>,
-    subs: Vec<Slot>,
+    subs: Vec<Slot<E>>,
     pub(super) consumers: usize,
     /// Whether anybody ever subscribed, and whether the last one to leave had failed.
     pub(super) known: bool,
@@ -37,8 +39,7 @@ pub(super) struct State<E> {
     pub(super) bound: usize,
     keep: BufferKeep,
     side: Side,
-    told: usize,
-    granted: usize,
+    grants: Grants,
     wanted: usize,
     pub(super) idle: bool,
     pub(super) slice: usize,
@@ -89,21 +90,25 @@ pub(super) struct Lane<E> {
     slice: usize,
 }
 
-struct Slot {
+struct Slot<E> {
     generation: u32,
-    sub: Option<Sub>,
+    sub: Option<Sub<E>>,
 }
 
-struct Sub {
+struct Sub<E> {
     lane: usize,
     latch: Arc<Latch>,
     name: Name,
     consumer: u64,
+    options: Subscribe<E>,
     demand: usize,
     in_hand: usize,
-    slice: usize,
     mark: Mark,
     notes: VecDeque<Note>,
+    /// Whether the producer, if it wants to hear of it, has heard that it is there. Nothing is drawn before.
+    confirmed: bool,
+    /// Set for a consumer that has to hear that it was switched to manual demand, or back.
+    manual: Option<bool>,
     /// Its lane was dropped when it was cancelled.
     dropped: bool,
     /// Set once it draws from no lane any more and has only to hear of that.
@@ -136,6 +141,11 @@ pub(crate) enum Drawn {
     /// Events are in the buffer.
     Events,
     Note(Note),
+    /// It was switched to manual demand, or back; so many are asked for and not drawn.
+    Switched {
+        manual: bool,
+        asked: usize,
+    },
     /// The subscription has ended; it is known no more.
     Ended(CancelReason),
     /// Nothing; and, if it was asked for, the consumer is marked: alone in its lane, or among others.
@@ -180,6 +190,7 @@ pub(crate) enum News {
 pub(crate) struct PeerNote {
     pub(crate) sub: SubId,
     pub(crate) name: Name,
+    pub(crate) demand: Demand,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -264,6 +275,7 @@ pub(crate) struct Options<E> {
     pub(crate) bound: Option<usize>,
     pub(crate) keep: BufferKeep,
     pub(crate) hold_until: usize,
+    pub(crate) mode: DemandMode,
     pub(crate) weighed: bool,
     pub(crate) news: bool,
 }
@@ -289,8 +301,7 @@ impl<E: Send + 'static> State<E> {
             bound: options.bound.unwrap_or(usize::MAX),
             keep: options.keep,
             side: options.side,
-            told: 0,
-            granted: 0,
+            grants: Grants::new(options.mode),
             wanted: 0,
             idle: false,
             slice: SLICE,
@@ -332,6 +343,20 @@ impl<E: Send + 'static> State<E> {
         }
     }
 
+    /// Whether nothing is drawn or placed at present, whoever asked.
+    #[inline]
+    pub(super) fn holds(&self) -> bool {
+        self.hold > 0 || self.grants.mode() == DemandMode::Accumulate
+    }
+
+    pub(super) fn switch(&mut self, mode: DemandMode, fx: &mut Effects<E>) {
+        self.grants.switch(mode);
+        self.settle(None, fx);
+    }
+    pub(super) fn mode(&self) -> DemandMode {
+        self.grants.mode()
+    }
+
     /// Brings the view of one lane up to date.
     #[inline]
     fn look(&mut self, i: usize) {
@@ -346,7 +371,7 @@ impl<E: Send + 'static> State<E> {
         view.standing = standing;
     }
 
-    fn sub(&mut self, id: SubId) -> Option<&mut Sub> {
+    fn sub(&mut self, id: SubId) -> Option<&mut Sub<E>> {
         let slot = self.subs.get_mut(id.slot as usize)?;
         if slot.generation == id.generation { slot.sub.as_mut() } else { None }
     }
@@ -374,6 +399,7 @@ impl<E: Send + 'static> State<E> {
             return Drawn::Ended(CancelReason::Cancelled);
         }
         self.unmark(id.slot);
+        let holds = self.holds();
         let sub = self.subs[id.slot as usize].sub.as_mut().expect("bug: seen just now");
         let i = sub.lane;
         let lane = &mut self.lanes[i];
@@ -387,8 +413,10 @@ impl<E: Send + 'static> State<E> {
             lane.demand += ask;
             if let Some(note) = sub.notes.pop_front() {
                 Drawn::Note(note)
+            } else if let Some(manual) = sub.manual.take() {
+                Drawn::Switched { manual, asked: sub.demand }
             } else {
-                let mut most = if self.hold > 0 { 0 } else { max.min(sub.demand) };
+                let mut most = if holds || !sub.confirmed { 0 } else { max.min(sub.demand) };
                 if shared && most > 0 {
                     // Half of a fair part: with slow events the last to end is not far behind the first.
                     most = most.min(lane.queue.len().div_ceil(2 * lane.members.len()));
@@ -409,7 +437,7 @@ impl<E: Send + 'static> State<E> {
                     let sub = self.subs[id.slot as usize].sub.as_mut().expect("bug: seen just now");
                     match mark {
                         MarkAs::Not => {}
-                        MarkAs::Events if sub.demand > 0 => {
+                        MarkAs::Events if sub.demand > 0 && sub.confirmed => {
                             sub.mark = Mark::Events;
                             self.lanes[i].hungry.push_back(id.slot);
                         }
@@ -507,8 +535,7 @@ impl<E: Send + 'static> State<E> {
     pub(super) fn put_chunk(&mut self, chunk: &mut Vec<E>, lane: Option<usize>, fx: &mut Effects<E>) {
         let n = chunk.len();
         self.counts.emitted += n as u64;
-        self.told = self.told.saturating_sub(n);
-        self.granted = self.granted.min(self.told); // what was emitted unasked answers grants not yet collected
+        self.grants.emitted(n);
         match lane {
             Some(i) => {
                 let lane = &mut self.lanes[i];
@@ -536,8 +563,7 @@ impl<E: Send + 'static> State<E> {
 
     /// Counts events that a router or a filter dropped before they came here.
     pub(super) fn put_nowhere(&mut self, n: usize, fx: &mut Effects<E>) {
-        self.told = self.told.saturating_sub(n);
-        self.granted = self.granted.min(self.told); // what was emitted unasked answers grants not yet collected
+        self.grants.emitted(n);
         self.counts.emitted += n as u64;
         self.counts.discarded += n as u64;
         fx.discarded += n;
@@ -567,15 +593,26 @@ impl<E: Send + 'static> State<E> {
         }
     }
 
-    /// What the producer is told: takes what was granted, and marks it idle, if it says so and nothing is wanted.
+    /// What the producer is told when it comes to emit: takes what was granted along.
+    pub(super) fn tell_along(&mut self) -> Told {
+        let granted = self.grants.collect_along();
+        self.told(granted)
+    }
+
+    /// What the producer is told in its round: takes what was granted, and marks it idle, if it says so and nothing is
+    /// wanted.
     pub(super) fn tell(&mut self, idle: bool) -> Told {
-        let granted = std::mem::take(&mut self.granted);
+        let granted = self.grants.collect();
         let nothing = match self.side {
             Side::Grants => granted == 0,
             Side::Gate => self.wanted == 0,
             Side::Port => false,
         };
         self.idle = idle && nothing;
+        self.told(granted)
+    }
+
+    fn told(&mut self, granted: usize) -> Told {
         Told {
             granted,
             wanted: self.wanted,
@@ -593,6 +630,8 @@ impl<E: Send + 'static> State<E> {
             self.ended = Some(reason);
         }
         self.hold = 0;
+        self.grants.switch(DemandMode::Forward);
+        self.confirm_all(fx);
         let mut left = Vec::new();
         // A dispatcher that failed places nothing any more.
         if self.fault.is_some() || self.consumers == 0 {

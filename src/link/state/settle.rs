@@ -75,7 +75,7 @@ impl<E: Send + 'static> State<E> {
             while let Some(note) = self.held.note() {
                 self.note_to_lanes(&note);
             }
-            if self.hold > 0 || self.fault.is_some() {
+            if self.holds() || self.fault.is_some() {
                 return moved;
             }
             let Some((event, weight)) = self.held.events.front() else { return moved };
@@ -133,6 +133,7 @@ impl<E: Send + 'static> State<E> {
     /// Wakes as many as there are events for, and whom a notification or an end concerns.
     #[inline]
     fn rouse(&mut self, i: usize, fx: &mut Effects<E>) {
+        let holds = self.holds();
         let mut signal = self.ended.is_some();
         let lane = &mut self.lanes[i];
         while let Some(note) = lane.queue.note() {
@@ -148,7 +149,7 @@ impl<E: Send + 'static> State<E> {
             }
         }
         let standing = lane.queue.head_len();
-        while lane.waking < standing && self.hold == 0 {
+        while lane.waking < standing && !holds {
             let Some(slot) = lane.hungry.pop_front() else { break };
             lane.waking += 1;
             if let Some(sub) = &mut self.subs[slot as usize].sub {
@@ -198,13 +199,12 @@ impl<E: Send + 'static> State<E> {
 
     #[inline]
     fn grant(&mut self, fx: &mut Effects<E>) {
-        self.wanted = self.compute_wanted(fx);
+        let wanted = self.compute_wanted(fx);
+        self.wanted = if self.holds() { 0 } else { wanted };
         let open = match self.side {
             Side::Grants => {
-                let more = self.wanted.saturating_sub(self.told);
-                self.granted += more;
-                self.told += more;
-                self.granted > 0
+                self.grants.raise(wanted);
+                self.grants.any()
             }
             Side::Gate => self.wanted > 0,
             Side::Port => false,

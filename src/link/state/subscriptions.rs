@@ -20,9 +20,28 @@ impl<E: Send + 'static> State<E> {
         consumer: u64,
         fx: &mut Effects<E>,
     ) -> Result<SubId, SubscribeError> {
-        if let Some(reason) = self.ended.as_ref().or(self.fault.as_ref()) {
-            return Err(SubscribeError::Ended { stage: self.name.clone(), reason: Some(reason.clone()) });
+        self.check_open()?;
+        let arrived = self.arrive(options, latch, name, consumer, fx);
+        self.settle(None, fx);
+        arrived
+    }
+
+    fn check_open(&self) -> Result<(), SubscribeError> {
+        match self.ended.as_ref().or(self.fault.as_ref()) {
+            Some(reason) => Err(SubscribeError::Ended { stage: self.name.clone(), reason: Some(reason.clone()) }),
+            None => Ok(()),
         }
+    }
+
+    /// A consumer arrives. Does not settle.
+    fn arrive(
+        &mut self,
+        options: &Subscribe<E>,
+        latch: &Arc<Latch>,
+        name: &Name,
+        consumer: u64,
+        fx: &mut Effects<E>,
+    ) -> Result<SubId, SubscribeError> {
         let slot = self.subs.iter().position(|slot| slot.sub.is_none()).unwrap_or_else(|| {
             self.subs.push(Slot { generation: 0, sub: None });
             self.subs.len() - 1
@@ -45,9 +64,11 @@ impl<E: Send + 'static> State<E> {
             consumer,
             demand: 0,
             in_hand: 0,
-            slice: options.slice(),
+            options: options.clone(),
             mark: Mark::Off,
             notes: VecDeque::new(),
+            confirmed: self.news.is_none(),
+            manual: None,
             dropped: false,
             gone: None,
         });
@@ -61,11 +82,74 @@ impl<E: Send + 'static> State<E> {
         // Whoever was alone in this lane kept its marks while it handled; from now on that would swallow wakes.
         self.clear_marks(lane, fx);
         if let Some(news) = &mut self.news {
-            news.push(News::Subscribed(PeerNote { sub: id, name: name.clone() }));
+            news.push(News::Subscribed(PeerNote { sub: id, name: name.clone(), demand: options.demand() }));
             fx.owner = true;
         }
-        self.settle(None, fx);
         Ok(id)
+    }
+
+    /// The producer has heard that this consumer is there: it may draw.
+    pub(in crate::link) fn confirm(&mut self, id: SubId, fx: &mut Effects<E>) {
+        if let Some(sub) = self.sub(id).filter(|sub| !sub.confirmed) {
+            sub.confirm(fx);
+            self.settle(None, fx);
+        }
+    }
+    /// Nobody is left to hear of them.
+    pub(super) fn confirm_all(&mut self, fx: &mut Effects<E>) {
+        for sub in self.subs.iter_mut().filter_map(|slot| slot.sub.as_mut()).filter(|sub| !sub.confirmed) {
+            sub.confirm(fx);
+        }
+    }
+
+    /// Switches to manual demand, or back, and has the consumer come and hear of it; false if it has ended.
+    pub(in crate::link) fn set_manual(&mut self, id: SubId, manual: bool, fx: &mut Effects<E>) -> bool {
+        let Some(sub) = self.sub(id).filter(|sub| sub.gone.is_none()) else { return false };
+        sub.manual = Some(manual);
+        fx.wake(&sub.latch.clone());
+        let lane = sub.lane;
+        self.unmark(id.slot);
+        self.settle(Some(lane), fx);
+        true
+    }
+
+    /// Puts a subscription of the same consumer in the place of another, in one step: nothing is dispatched between. If
+    /// the old one is unknown, or somebody else's, or has ended, it is a subscription like any other. After an error the
+    /// old one is as it was.
+    #[allow(clippy::too_many_arguments, reason = "those of `subscribe`, and the old one")]
+    pub(in crate::link) fn resubscribe(
+        &mut self,
+        old: SubId,
+        options: &Subscribe<E>,
+        latch: &Arc<Latch>,
+        name: &Name,
+        consumer: u64,
+        fx: &mut Effects<E>,
+    ) -> Result<SubId, SubscribeError> {
+        self.check_open()?;
+        let mine = self.sub(old).filter(|sub| sub.gone.is_none() && sub.consumer == consumer);
+        let Some((lane, before)) = mine.map(|sub| (sub.lane, sub.options.clone())) else {
+            return self.subscribe(options, latch, name, consumer, fx);
+        };
+        let dispatcher = &mut self.dispatcher;
+        let cancelled = guarded(|| dispatcher.cancel(old, LaneId(lane as u32)));
+        let new = match self.arrive(options, latch, name, consumer, fx) {
+            Ok(new) => new,
+            Err(refused) => {
+                let arriving = Arriving { sub: old, name, consumer, producer: &self.name };
+                let dispatcher = &mut self.dispatcher;
+                let back = guarded(|| dispatcher.subscribe(&arriving, &before));
+                if !matches!(back, Ok(Ok(back)) if back.index() == lane) {
+                    let cause = anyhow::anyhow!("a dispatcher refused a consumer the lane that it had a moment ago");
+                    self.fail(ExitReason::error(cause), fx);
+                }
+                return Err(refused);
+            }
+        };
+        self.leave_lane(old, cancelled, fx);
+        self.retire(old, CancelReason::Replaced, fx);
+        self.settle(None, fx);
+        Ok(new)
     }
 
     fn clear_marks(&mut self, lane: usize, fx: &mut Effects<E>) {
@@ -81,8 +165,8 @@ impl<E: Send + 'static> State<E> {
 
     /// The lengths of chunks, after a change of subscriptions.
     fn measure(&mut self, lane: usize) {
-        let slices = |members: &[u32], subs: &[Slot]| {
-            members.iter().filter_map(|slot| subs[*slot as usize].sub.as_ref()).map(|sub| sub.slice).min()
+        let slices = |members: &[u32], subs: &[Slot<E>]| {
+            members.iter().filter_map(|slot| subs[*slot as usize].sub.as_ref()).map(|sub| sub.options.slice()).min()
         };
         self.lanes[lane].slice = slices(&self.lanes[lane].members, &self.subs).unwrap_or(SLICE);
         let used = self.lanes.iter().filter(|lane| !lane.members.is_empty());
@@ -95,13 +179,19 @@ impl<E: Send + 'static> State<E> {
         if sub.gone.is_some() {
             return;
         }
+        let lane = sub.lane;
+        let dispatcher = &mut self.dispatcher;
+        let cancelled = guarded(|| dispatcher.cancel(id, LaneId(lane as u32)));
+        self.leave_lane(id, cancelled, fx);
+    }
+
+    fn leave_lane(&mut self, id: SubId, cancelled: Result<Cancelled, Arc<str>>, fx: &mut Effects<E>) {
+        let sub = self.sub(id).expect("bug: seen just now");
         let (lane, demand) = (sub.lane, std::mem::take(&mut sub.demand));
         self.unmark(id.slot);
         self.lanes[lane].demand -= demand;
         self.lanes[lane].members.retain(|slot| *slot != id.slot);
         self.consumers -= 1;
-        let dispatcher = &mut self.dispatcher;
-        let cancelled = guarded(|| dispatcher.cancel(id, LaneId(lane as u32)));
         if self.lanes[lane].members.is_empty() {
             if matches!(cancelled, Ok(Cancelled::Drop)) {
                 let dropped = self.lanes[lane].queue.clear(&mut fx.trash);
@@ -129,15 +219,14 @@ impl<E: Send + 'static> State<E> {
 
     /// Takes out of grants that were not collected what is no longer wanted; what was collected stays told.
     fn take_back(&mut self, fx: &mut Effects<E>) {
-        let back = self.told.saturating_sub(self.compute_wanted(fx)).min(self.granted);
-        self.granted -= back;
-        self.told -= back;
+        let wanted = self.compute_wanted(fx);
+        self.grants.lower(wanted);
     }
 
     /// A consumer ends a subscription, or ends. `rest` is what it had drawn and not taken, `lost` what it had in hand.
     pub(in crate::link) fn leave(&mut self, id: SubId, failed: bool, why: CancelReason, fx: &mut Effects<E>) {
         let Some(sub) = self.sub(id) else { return };
-        let (lane, in_hand, name, gone) = (sub.lane, sub.in_hand, sub.name.clone(), sub.gone.is_some());
+        let (lane, in_hand, note, gone) = (sub.lane, sub.in_hand, sub.note(id), sub.gone.is_some());
         self.lanes[lane].in_hand -= in_hand;
         self.detach(id, fx);
         if !gone {
@@ -145,34 +234,58 @@ impl<E: Send + 'static> State<E> {
         }
         self.free(id);
         if let Some(news) = self.news.as_mut().filter(|_| !gone) {
-            news.push(News::Cancelled(PeerNote { sub: id, name }, why));
+            news.push(News::Cancelled(note, why));
             fx.owner = true;
         }
         self.settle(None, fx);
     }
 
     /// Ends a subscription from elsewhere: takes effect for every event not yet drawn; the consumer hears of it.
-    pub(in crate::link) fn cancel(&mut self, id: SubId, fx: &mut Effects<E>) -> bool {
+    pub(in crate::link) fn cancel(&mut self, id: SubId, why: CancelReason, fx: &mut Effects<E>) -> bool {
         match self.sub(id) {
             Some(sub) if sub.gone.is_none() => {}
             _ => return false,
         }
         self.detach(id, fx);
-        self.last_failed = false;
-        let Some(sub) = self.sub(id) else { return false };
-        sub.gone = Some(CancelReason::Cancelled);
-        sub.notes.clear();
-        let (latch, name) = (sub.latch.clone(), sub.name.clone());
-        fx.wake(&latch);
-        if let Some(news) = &mut self.news {
-            news.push(News::Cancelled(PeerNote { sub: id, name }, CancelReason::Cancelled));
-            fx.owner = true;
-        }
+        self.retire(id, why, fx);
         self.settle(None, fx);
         true
     }
 
+    /// A subscription that has left its lane: its consumer has only to hear of that.
+    fn retire(&mut self, id: SubId, why: CancelReason, fx: &mut Effects<E>) {
+        self.last_failed = false;
+        let sub = self.sub(id).expect("bug: seen just now");
+        sub.gone = Some(why.clone());
+        sub.notes.clear();
+        let note = sub.note(id);
+        fx.wake(&sub.latch.clone());
+        if let Some(news) = &mut self.news {
+            news.push(News::Cancelled(note, why));
+            fx.owner = true;
+        }
+    }
+
+    pub(in crate::link) fn is_of(&mut self, id: SubId, consumer: u64) -> bool {
+        self.sub(id).is_some_and(|sub| sub.consumer == consumer)
+    }
+
     pub(in crate::link) fn is_active(&mut self, id: SubId) -> bool {
         self.ended.is_none() && self.sub(id).is_some_and(|sub| sub.gone.is_none())
+    }
+}
+
+impl<E> Sub<E> {
+    /// It may draw: one that sleeps, which was for signals only, comes and marks itself for events.
+    fn confirm(&mut self, fx: &mut Effects<E>) {
+        self.confirmed = true;
+        if self.mark == Mark::Signals {
+            self.mark = Mark::Off;
+            fx.wake(&self.latch);
+        }
+    }
+
+    fn note(&self, id: SubId) -> PeerNote {
+        PeerNote { sub: id, name: self.name.clone(), demand: self.options.demand() }
     }
 }
