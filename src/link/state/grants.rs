@@ -57,9 +57,12 @@ impl Grants {
         self.told -= take_newest(&mut self.released, back - granted);
     }
 
-    /// `n` were emitted; what was emitted unasked answers grants that were not collected.
+    /// `n` were emitted; what was emitted unasked answers grants that were not collected, and what is held back.
     #[inline]
     pub(super) fn emitted(&mut self, n: usize) {
+        if !self.held.is_empty() {
+            self.answer_held(n.saturating_sub(self.told));
+        }
         self.told = self.told.saturating_sub(n);
         if self.released.is_empty() {
             self.granted = self.granted.min(self.told);
@@ -68,6 +71,19 @@ impl Grants {
             let granted = over.min(self.granted);
             self.granted -= granted;
             take_newest(&mut self.released, over - granted);
+        }
+    }
+
+    #[cold]
+    fn answer_held(&mut self, n: usize) {
+        let mut left = n;
+        while let Some(oldest) = self.held.front_mut().filter(|_| left > 0) {
+            let taken = left.min(*oldest);
+            *oldest -= taken;
+            left -= taken;
+            if *oldest == 0 {
+                self.held.pop_front();
+            }
         }
     }
 
