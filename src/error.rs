@@ -3,7 +3,7 @@
 //! Guarantees: an error names the stage or the option and the value it is about; a push that fails gives its event
 //! back; a normal end is a value and no error. `Display` is written by hand: a derive would double the core's tree.
 
-use crate::{Name, StageRef, sync::Arc};
+use crate::{Name, StageRef, sync::Arc, timer::Refused};
 use std::{error::Error, fmt, io, time::Duration};
 
 /// Why a stage ended. Many hear of one reason (every consumer, monitor and `join`), hence the `Arc`s.
@@ -498,5 +498,34 @@ impl From<SpawnError> for RunError {
 impl From<StageError> for RunError {
     fn from(cause: StageError) -> Self {
         Self::Stage(cause)
+    }
+}
+
+/// A stage cannot have a timer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TimerError {
+    /// As many entries are pending in the runtime's timer as it takes: 16 million.
+    Full,
+    /// The system refuses the timer its thread.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for TimerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the runtime's timer takes no more entries"),
+            Self::Thread(cause) => write!(f, "no thread for the timer: {cause}"),
+        }
+    }
+}
+impl std::error::Error for TimerError {}
+
+impl From<Refused> for TimerError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::Full,
+            Refused::Thread(cause) => Self::Thread(cause),
+        }
     }
 }

@@ -4,8 +4,8 @@ use super::graph::Runnable;
 use super::launch::{Head, Launch, Start, declare, emitting, ending};
 use super::parallel::Parallel;
 use super::step::{
-    AnyHead, Chunks, Divert, Fed, Filter, FlatMap, Halt, Hop, Inspect, Map, Number, Numbered, One, Step, Take, Then,
-    TryMap,
+    AnyHead, Chunks, ChunksWithin, Divert, Fed, Filter, FlatMap, Halt, Hop, Inspect, Map, Number, Numbered, One, Step,
+    Take, Then, TryMap,
 };
 use crate::Name;
 use crate::error::{BadOption, SpawnError};
@@ -18,6 +18,7 @@ use crate::stage::{
 use crate::sync::Arc;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// A graph being written, from its source down. Steps after one another share a thread; [`hop`](Self::hop) starts a new
 /// one.
@@ -273,6 +274,26 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
             self.bad.get_or_insert(BadOption::new("chunks", "at least 1", 0));
         }
         self.then(Chunks { n, chunk: Vec::new() })
+    }
+
+    /// Gathers `n` events at a time, at least 1, or fewer when `time` has passed since the slice in which the first of them came
+    /// was handled. Events that nobody asked for are not waited for: a chunk whose time has come goes down, asked for or not.
+    /// Directly after a source it takes a thread of its own, since a source that blocks hears no timer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let (tx, rx) = crossbeam_channel::bounded(8);
+    /// let graph = drawgate::from_receiver(rx).chunks_within(100, Duration::from_millis(1)).collect().spawn()?;
+    /// tx.send('a')?; // and then nothing for a while
+    /// drop(tx);
+    /// assert_eq!(graph.join()?, [['a']]);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn chunks_within(mut self, n: usize, time: Duration) -> Flow<Vec<E>, impl Step<Vec<E>>> {
+        if n == 0 {
+            self.bad.get_or_insert(BadOption::new("chunks_within", "at least 1", 0));
+        }
+        self.then(ChunksWithin { chunks: Chunks { n, chunk: Vec::new() }, time, until: None })
     }
 
     /// The first `n` events; then the sources are stopped.

@@ -13,6 +13,9 @@ use crate::stage::{
     keep,
 };
 use crate::sync::Arc;
+use crate::timer::TimerId;
+use std::marker::PhantomData;
+use std::time::Instant;
 
 /// The stages of one flow while they are being started, from the source down.
 pub(super) struct Launch {
@@ -77,6 +80,12 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
     launch: &mut Launch,
 ) -> Result<Handle<Nothing, E>, SpawnError> {
     match head {
+        // A source may block, and then hears no timer: the steps get a thread of their own.
+        head @ Head::Source(_) if T::TIMED => {
+            let outlet = emitting(head, super::Hop, name, launch)?.outlet();
+            let start: Start<T::In> = Box::new(move |_, _| Ok(vec![outlet]));
+            emitting(Head::Lanes { start, options: Subscribe::new(), name: None, intake: false }, steps, None, launch)
+        }
         Head::Source(run) => {
             let make = move || {
                 let body = move |running: &mut Running<SourceKind<E>>| {
@@ -101,7 +110,12 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
         }
         Head::Lanes { start, options, name: above, intake } => {
             let outlets = start(launch, above)?;
-            let make = move || Ok(StepBody { slices: Box::new(Plain(steps)) as Box<dyn Slices<T::In, E>>, unit: () });
+            let make = move || {
+                Ok(StepBody {
+                    slices: Box::new(Plain { steps, alarm: Alarm::default() }) as Box<dyn Slices<T::In, E>>,
+                    unit: (),
+                })
+            };
             let builder = Builder::<StepKind<T::In, E>>::new("step", StageKind::ProducerConsumer, Box::new(make));
             let (mut builder, step) = named(builder, name, "step");
             builder.declared = declare(outlets, &options);
@@ -112,7 +126,7 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
         Head::Ordered { start, options, name: above } => {
             let outlets = start(launch, above)?;
             let make = move || {
-                let slices = Sorted { order: Ordered::default(), steps };
+                let slices = Sorted { order: Ordered::default(), steps, alarm: Alarm::default() };
                 Ok(StepBody { slices: Box::new(slices) as Box<dyn Slices<Numbered<T::In>, E>>, unit: () })
             };
             let kind = StageKind::ProducerConsumer;
@@ -149,7 +163,7 @@ pub(super) fn ending<E: Send + 'static, T: Step<E>, A: Send + 'static>(
         Head::Lanes { start, options, name: above, intake } => {
             let outlets = start(launch, above)?;
             let make = move || {
-                let sink = End(PlainEnd { steps, f }, std::marker::PhantomData);
+                let sink = End(PlainEnd { steps, f, alarm: Alarm::default() }, PhantomData);
                 Ok(SinkBody { sink: Box::new(sink) as Box<dyn Sinks<T::In, A>>, state: init })
             };
             let builder = Builder::<SinkKind<T::In, A>>::new("end", StageKind::Consumer, Box::new(make));
@@ -162,7 +176,7 @@ pub(super) fn ending<E: Send + 'static, T: Step<E>, A: Send + 'static>(
         Head::Ordered { start, options, name: above } => {
             let outlets = start(launch, above)?;
             let make = move || {
-                let sink = End(SortedEnd { order: Ordered::default(), steps, f }, std::marker::PhantomData);
+                let sink = End(SortedEnd { order: Ordered::default(), steps, f, alarm: Alarm::default() }, PhantomData);
                 Ok(SinkBody { sink: Box::new(sink) as Box<dyn Sinks<Numbered<T::In>, A>>, state: init })
             };
             let builder = Builder::<SinkKind<Numbered<T::In>, A>>::new("end", StageKind::Consumer, Box::new(make));
@@ -191,6 +205,27 @@ fn halted<O>(fed: Fed, ctx: &mut Context<'_, O>, done: impl FnOnce(&mut Context<
 /// The same at the end, where nothing is left to come out.
 fn at_end<O>(fed: Fed, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
     halted(fed, ctx, |_| Ok(()))
+}
+
+/// The timer of a stage whose steps gather events for a time.
+#[derive(Default)]
+struct Alarm(Option<(TimerId, Instant)>);
+
+impl Alarm {
+    /// Sets it for what the steps have gathered.
+    fn set<O, E: Send + 'static>(&mut self, steps: &mut impl Step<E>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let now = ctx.runtime().clock().now();
+        let at = steps.deadline(now);
+        if self.0.map(|(_, at)| at) != at {
+            if let Some((id, _)) = self.0.take() {
+                ctx.cancel_timer(id);
+            }
+            if let Some(at) = at {
+                self.0 = Some((ctx.send_after(at.saturating_duration_since(now))?, at));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A source with its steps.
@@ -242,62 +277,49 @@ impl<E: Send + 'static, T: Step<E>> SourceSink<T::In> for Fused<'_, E, T> {
     }
 }
 
-/// Steps over a slice, as it comes.
-struct Plain<T>(T);
-impl<O: Send + 'static, T: Step<O>> Slices<T::In, O> for Plain<T> {
-    fn events(&mut self, mut events: Events<'_, T::In>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
-        let fed = events.try_for_each(|event| {
-            self.0.feed(event, &mut |event| {
-                ctx.emit(event);
-                Ok(())
-            })
-        });
-        halted(fed, ctx, |ctx| {
-            self.0.done(&mut |event| {
-                ctx.emit(event);
-                Ok(())
-            })
-        })
-    }
-    fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
-        let fed = self.0.done(&mut |event| {
-            ctx.emit(event);
-            Ok(())
-        });
-        at_end(fed, ctx)
-    }
-    fn is_over(&self) -> bool {
-        self.0.is_over()
+/// What a step's sink does in a stage that emits.
+fn emits<O: Send + 'static>(ctx: &mut Context<'_, O>) -> impl FnMut(O) -> Fed {
+    |event| {
+        ctx.emit(event);
+        Ok(())
     }
 }
 
-/// Steps over numbered events, in the order of their numbers.
-struct Sorted<I, T> {
-    order: Ordered<I>,
-    steps: T,
+/// What is the same for steps over events as they come and in order.
+fn after_slice<O: Send + 'static, T: Step<O>>(
+    steps: &mut T,
+    alarm: &mut Alarm,
+    fed: Fed,
+    ctx: &mut Context<'_, O>,
+) -> anyhow::Result<()> {
+    halted(fed, ctx, |ctx| steps.done(&mut emits(ctx)))?;
+    if T::TIMED { alarm.set(steps, ctx) } else { Ok(()) }
 }
-impl<O: Send + 'static, T: Step<O>> Slices<Numbered<T::In>, O> for Sorted<T::In, T> {
-    fn events(&mut self, events: Events<'_, Numbered<T::In>>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
-        self.order.put(events);
-        let fed = self.order.release(|event| {
-            self.steps.feed(event, &mut |event| {
-                ctx.emit(event);
-                Ok(())
-            })
-        });
-        self.order.ask(ctx);
-        halted(fed, ctx, |ctx| {
-            self.steps.done(&mut |event| {
-                ctx.emit(event);
-                Ok(())
-            })
-        })
+fn after_timer<O: Send + 'static, T: Step<O>>(
+    steps: &mut T,
+    alarm: &mut Alarm,
+    ctx: &mut Context<'_, O>,
+) -> anyhow::Result<()> {
+    alarm.0 = None;
+    let fed = steps.ring(ctx.runtime().clock().now(), &mut emits(ctx));
+    after_slice(steps, alarm, fed, ctx)
+}
+
+/// Steps over a slice, as it comes.
+struct Plain<T> {
+    steps: T,
+    alarm: Alarm,
+}
+impl<O: Send + 'static, T: Step<O>> Slices<T::In, O> for Plain<T> {
+    fn events(&mut self, mut events: Events<'_, T::In>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let fed = events.try_for_each(|event| self.steps.feed(event, &mut emits(ctx)));
+        after_slice(&mut self.steps, &mut self.alarm, fed, ctx)
+    }
+    fn timer(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        after_timer(&mut self.steps, &mut self.alarm, ctx)
     }
     fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
-        let fed = self.steps.done(&mut |event| {
-            ctx.emit(event);
-            Ok(())
-        });
+        let fed = self.steps.done(&mut emits(ctx));
         at_end(fed, ctx)
     }
     fn is_over(&self) -> bool {
@@ -305,20 +327,72 @@ impl<O: Send + 'static, T: Step<O>> Slices<Numbered<T::In>, O> for Sorted<T::In,
     }
 }
 
+/// Steps over numbered events, in the order of their numbers.
+struct Sorted<I, T> {
+    order: Ordered<I>,
+    steps: T,
+    alarm: Alarm,
+}
+impl<O: Send + 'static, T: Step<O>> Slices<Numbered<T::In>, O> for Sorted<T::In, T> {
+    fn events(&mut self, events: Events<'_, Numbered<T::In>>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        self.order.put(events);
+        let fed = self.order.release(|event| self.steps.feed(event, &mut emits(ctx)));
+        self.order.ask(ctx);
+        after_slice(&mut self.steps, &mut self.alarm, fed, ctx)
+    }
+    fn timer(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        after_timer(&mut self.steps, &mut self.alarm, ctx)
+    }
+    fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let fed = self.steps.done(&mut emits(ctx));
+        at_end(fed, ctx)
+    }
+    fn is_over(&self) -> bool {
+        self.steps.is_over()
+    }
+}
+
+/// The same at the end of a flow, where `f` gets what comes out.
+fn after_last_slice<E: Send + 'static, T: Step<E>>(
+    steps: &mut T,
+    alarm: &mut Alarm,
+    fed: Fed,
+    ctx: &mut Context<'_>,
+    mut f: impl FnMut(E) -> Fed,
+) -> anyhow::Result<()> {
+    halted(fed, ctx, |_| steps.done(&mut f))?;
+    if T::TIMED { alarm.set(steps, ctx) } else { Ok(()) }
+}
+fn after_last_timer<E: Send + 'static, T: Step<E>>(
+    steps: &mut T,
+    alarm: &mut Alarm,
+    ctx: &mut Context<'_>,
+    mut f: impl FnMut(E) -> Fed,
+) -> anyhow::Result<()> {
+    alarm.0 = None;
+    let fed = steps.ring(ctx.runtime().clock().now(), &mut f);
+    after_last_slice(steps, alarm, fed, ctx, f)
+}
+
 struct PlainEnd<T, F> {
     steps: T,
     f: F,
+    alarm: Alarm,
 }
 impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'static> Sinks<T::In, A>
     for End<PlainEnd<T, F>, E>
 {
     fn events(&mut self, state: &mut A, mut events: Events<'_, T::In>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
-        let PlainEnd { steps, f } = &mut self.0;
+        let PlainEnd { steps, f, alarm } = &mut self.0;
         let fed = events.try_for_each(|event| steps.feed(event, &mut |event| f(state, event)));
-        halted(fed, ctx, |_| steps.done(&mut |event| f(state, event)))
+        after_last_slice(steps, alarm, fed, ctx, |event| f(state, event))
+    }
+    fn timer(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let PlainEnd { steps, f, alarm } = &mut self.0;
+        after_last_timer(steps, alarm, ctx, |event| f(state, event))
     }
     fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
-        let PlainEnd { steps, f } = &mut self.0;
+        let PlainEnd { steps, f, .. } = &mut self.0;
         at_end(steps.done(&mut |event| f(state, event)), ctx)
     }
     fn is_over(&self) -> bool {
@@ -330,6 +404,7 @@ struct SortedEnd<I, T, F> {
     order: Ordered<I>,
     steps: T,
     f: F,
+    alarm: Alarm,
 }
 impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'static> Sinks<Numbered<T::In>, A>
     for End<SortedEnd<T::In, T, F>, E>
@@ -340,11 +415,15 @@ impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'st
         events: Events<'_, Numbered<T::In>>,
         ctx: &mut Context<'_>,
     ) -> anyhow::Result<()> {
-        let SortedEnd { order, steps, f } = &mut self.0;
+        let SortedEnd { order, steps, f, alarm } = &mut self.0;
         order.put(events);
         let fed = order.release(|event| steps.feed(event, &mut |event| f(state, event)));
         order.ask(ctx);
-        halted(fed, ctx, |_| steps.done(&mut |event| f(state, event)))
+        after_last_slice(steps, alarm, fed, ctx, |event| f(state, event))
+    }
+    fn timer(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let SortedEnd { steps, f, alarm, .. } = &mut self.0;
+        after_last_timer(steps, alarm, ctx, |event| f(state, event))
     }
     fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         let SortedEnd { steps, f, .. } = &mut self.0;
@@ -356,4 +435,4 @@ impl<E: Send + 'static, T: Step<E>, A: 'static, F: FnMut(&mut A, E) -> Fed + 'st
 }
 
 /// Says which events come out of the steps of an end.
-struct End<S, E>(S, std::marker::PhantomData<fn(E)>);
+struct End<S, E>(S, PhantomData<fn(E)>);

@@ -4,6 +4,7 @@ use super::launch::Head;
 use crate::sealed::Sealed;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 /// Why a step takes nothing more.
 #[doc(hidden)]
@@ -25,6 +26,9 @@ pub trait Step<O>: Sealed + Send + Sized + 'static {
     /// Whether there is any step.
     #[doc(hidden)]
     const FUSED: bool;
+    /// Whether a step gathers events for a time, so that its stage needs a timer.
+    #[doc(hidden)]
+    const TIMED: bool;
     #[doc(hidden)]
     fn feed(&mut self, event: Self::In, sink: &mut impl FnMut(O) -> Fed) -> Fed;
     /// The end: what was gathered comes out.
@@ -33,6 +37,12 @@ pub trait Step<O>: Sealed + Send + Sized + 'static {
     /// Whether nothing will ever come out.
     #[doc(hidden)]
     fn is_over(&self) -> bool;
+    /// When the first of what is gathered has to come out. What was begun since the last time counts from `now`.
+    #[doc(hidden)]
+    fn deadline(&mut self, now: Instant) -> Option<Instant>;
+    /// What has to come out by `now` does.
+    #[doc(hidden)]
+    fn ring(&mut self, now: Instant, sink: &mut impl FnMut(O) -> Fed) -> Fed;
     /// If there is no step, what the events come from, as it is.
     #[doc(hidden)]
     fn unstepped(self, head: AnyHead<Self::In>) -> Result<AnyHead<O>, (Self, AnyHead<Self::In>)> {
@@ -57,6 +67,7 @@ impl Sealed for Hop {}
 impl<E: Send + 'static> Step<E> for Hop {
     type In = E;
     const FUSED: bool = false;
+    const TIMED: bool = false;
     #[inline]
     fn feed(&mut self, event: E, sink: &mut impl FnMut(E) -> Fed) -> Fed {
         sink(event)
@@ -66,6 +77,12 @@ impl<E: Send + 'static> Step<E> for Hop {
     }
     fn is_over(&self) -> bool {
         false
+    }
+    fn deadline(&mut self, _: Instant) -> Option<Instant> {
+        None
+    }
+    fn ring(&mut self, _: Instant, _: &mut impl FnMut(E) -> Fed) -> Fed {
+        Ok(())
     }
     fn unstepped(self, head: AnyHead<E>) -> Result<AnyHead<E>, (Self, AnyHead<E>)> {
         Ok(head)
@@ -97,6 +114,15 @@ pub trait One: Send + 'static {
     fn is_over(&self) -> bool {
         false
     }
+    const TIMED: bool = false;
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
+    fn ring(&mut self, now: Instant, sink: &mut impl FnMut(Self::Out) -> Fed) -> Fed {
+        let _ = (now, sink);
+        Ok(())
+    }
 }
 
 impl<T, P> Step<P::Out> for Then<T, P>
@@ -106,6 +132,7 @@ where
 {
     type In = T::In;
     const FUSED: bool = true;
+    const TIMED: bool = T::TIMED || P::TIMED;
     #[inline]
     fn feed(&mut self, event: T::In, sink: &mut impl FnMut(P::Out) -> Fed) -> Fed {
         let step = &mut self.step;
@@ -121,6 +148,15 @@ where
     }
     fn is_over(&self) -> bool {
         self.step.is_over() || self.before.is_over()
+    }
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let (before, own) = (self.before.deadline(now), self.step.deadline(now));
+        before.into_iter().chain(own).min()
+    }
+    fn ring(&mut self, now: Instant, sink: &mut impl FnMut(P::Out) -> Fed) -> Fed {
+        let step = &mut self.step;
+        self.before.ring(now, &mut |event| step.feed(event, sink))?;
+        self.step.ring(now, sink)
     }
 }
 
@@ -229,6 +265,45 @@ impl<E: Send + 'static> One for Chunks<E> {
         match std::mem::take(&mut self.chunk) {
             chunk if chunk.is_empty() => Ok(()),
             chunk => sink(chunk),
+        }
+    }
+}
+
+/// See `Flow::chunks_within`.
+#[derive(Debug)]
+pub(super) struct ChunksWithin<E> {
+    pub(super) chunks: Chunks<E>,
+    pub(super) time: Duration,
+    /// When the chunk that is gathered has to come out; nothing until that was asked for since it was begun.
+    pub(super) until: Option<Instant>,
+}
+impl<E: Send + 'static> One for ChunksWithin<E> {
+    type In = E;
+    type Out = Vec<E>;
+    const TIMED: bool = true;
+    #[inline]
+    fn feed(&mut self, event: E, sink: &mut impl FnMut(Vec<E>) -> Fed) -> Fed {
+        if self.chunks.chunk.is_empty() {
+            self.until = None;
+        }
+        self.chunks.feed(event, sink)
+    }
+    fn done(&mut self, sink: &mut impl FnMut(Vec<E>) -> Fed) -> Fed {
+        self.chunks.done(sink)
+    }
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        if self.chunks.chunk.is_empty() {
+            return None;
+        }
+        if self.until.is_none() {
+            self.until = now.checked_add(self.time);
+        }
+        self.until
+    }
+    fn ring(&mut self, now: Instant, sink: &mut impl FnMut(Vec<E>) -> Fed) -> Fed {
+        match self.until {
+            Some(until) if until <= now => self.chunks.done(sink),
+            _ => Ok(()),
         }
     }
 }

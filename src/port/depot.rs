@@ -12,15 +12,11 @@ use crate::link::{Outlet, Routed};
 use crate::runtime::Telemetry;
 use crate::stage::Life;
 use crate::sync::{Arc, Mutex, Rank, Weak, drop_each, isolate, thread};
-use crate::timer::{Due, Refused, TimerKey};
+use crate::timer::{Due, Refused, TimerId, TimerKey};
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-
-/// A delayed event, to cancel it by: with [`Port::cancel`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TimerId(pub(super) u64);
 
 /// Numbers of delayed events, over all ports, so that one is never taken for another.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);

@@ -1,8 +1,9 @@
 //! Ports: what programs push into.
 
+use super::TimerId;
 use super::builder::PortBuilder;
 use super::carrier;
-use super::depot::{Depot, Place, TimerId};
+use super::depot::{Depot, Place};
 use crate::error::{PushError, SpawnError};
 use crate::flow::Flow;
 use crate::link::{Outlet, Reserved, WayIn};

@@ -8,7 +8,7 @@ mod name;
 mod shelf;
 mod thread;
 
+pub use crate::timer::TimerId;
 pub use builder::PortBuilder;
-pub use depot::TimerId;
 pub use handle::{Port, PortStats, WeakPort};
 pub use name::{On, PortName};

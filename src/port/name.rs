@@ -1,6 +1,6 @@
 //! Names that know the event type of their port.
 
-use super::depot::TimerId;
+use super::TimerId;
 use super::handle::Port;
 use crate::Name;
 use crate::error::{PushError, PushErrorKind};

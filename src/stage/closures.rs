@@ -5,7 +5,7 @@ use super::context::{Context, Emitter};
 use super::kind::{Behaviour, Draws, Emits, Kind, Never};
 use super::life::{Order, StageKind};
 use super::run;
-use super::{Events, Handle, Nothing};
+use super::{Events, Handle, Nothing, TimerId};
 use crate::error::{ExitReason, SpawnError};
 use crate::link::Side;
 use crate::sealed::Sealed;
@@ -15,6 +15,11 @@ use std::marker::PhantomData;
 /// What a stage of steps does with a slice: one dynamic call a slice, none an event.
 pub(crate) trait Slices<I, O>: 'static {
     fn events(&mut self, events: Events<'_, I>, ctx: &mut Context<'_, O>) -> anyhow::Result<()>;
+    /// The one timer that it sets is due.
+    fn timer(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        let _ = ctx;
+        Ok(())
+    }
     fn done(&mut self, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
         let _ = ctx;
         Ok(())
@@ -27,6 +32,10 @@ pub(crate) trait Slices<I, O>: 'static {
 /// The same for a stage at the end, with a state that `call` sees and `finish` gives back.
 pub(crate) trait Sinks<I, A>: 'static {
     fn events(&mut self, state: &mut A, events: Events<'_, I>, ctx: &mut Context<'_>) -> anyhow::Result<()>;
+    fn timer(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let _ = (state, ctx);
+        Ok(())
+    }
     fn done(&mut self, state: &mut A, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         let _ = (state, ctx);
         Ok(())
@@ -76,6 +85,9 @@ impl<I: Send + 'static, O: Send + 'static> Behaviour for StepKind<I, O> {
     fn events(body: &mut StepBody<I, O>, events: Events<'_, I>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
         body.slices.events(events, ctx)
     }
+    fn timer(body: &mut StepBody<I, O>, _: TimerId, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
+        body.slices.timer(ctx)
+    }
     fn done(body: &mut StepBody<I, O>, ctx: &mut Context<'_, O>) -> anyhow::Result<()> {
         body.slices.done(ctx)
     }
@@ -124,6 +136,9 @@ impl<I: Send + 'static, A: 'static> Behaviour for SinkKind<I, A> {
     }
     fn events(body: &mut SinkBody<I, A>, events: Events<'_, I>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         body.sink.events(&mut body.state, events, ctx)
+    }
+    fn timer(body: &mut SinkBody<I, A>, _: TimerId, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        body.sink.timer(&mut body.state, ctx)
     }
     fn done(body: &mut SinkBody<I, A>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         body.sink.done(&mut body.state, ctx)

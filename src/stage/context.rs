@@ -1,12 +1,15 @@
 //! What a callback can do: its last argument.
 
+use super::alarms::Alarms;
 use super::life::{Life, Order};
 use super::{Event, Nothing, StageRef, StopToken, Subscription};
-use crate::error::ExitReason;
+use crate::error::{ExitReason, TimerError};
 use crate::link::{DemandMode, Notification, Outlet, Staged, Told};
 use crate::runtime::Runtime;
 use crate::sync::{Arc, drop_each};
+use crate::timer::TimerId;
 use std::fmt;
+use std::time::Duration;
 
 /// The stage's own surroundings, given to every callback. `Out` is what the stage emits: for a consumer it is
 /// [`Nothing`], and the methods that emit are not there.
@@ -21,6 +24,7 @@ pub(crate) struct Common {
     /// Set by `done` and `stop`.
     pub(crate) finish: Option<ExitReason>,
     pub(crate) asks: Vec<(Subscription, usize)>,
+    pub(crate) alarms: Alarms,
 }
 
 /// Events of callbacks on their way into the stage's outlet.
@@ -107,6 +111,33 @@ impl<Out> Context<'_, Out> {
     /// has ended is nothing.
     pub fn ask(&mut self, subscription: &Subscription, n: usize) {
         self.common.asks.push((subscription.clone(), n));
+    }
+
+    /// Has the stage's `handle_timer` called once, no earlier than `delay` from now, by the runtime's clock; between two other
+    /// callbacks, so a stage that is busy hears of it when it no longer is. GenStage's `Process.send_after(self(), ..)`.
+    ///
+    /// # Errors
+    /// The timer is full, or the system refuses it its thread.
+    pub fn send_after(&mut self, delay: Duration) -> Result<TimerId, TimerError> {
+        let common = &mut *self.common;
+        common.alarms.set(delay, None, &common.life.runtime)
+    }
+
+    /// The same every so often, at least a millisecond, until it is cancelled or the stage ends. The beat is kept, however
+    /// long callbacks take; a stage that is busy for several beats hears of them once.
+    ///
+    /// # Errors
+    /// As [`send_after`](Self::send_after). If the timer is full when the next beat is to be set, the stage fails with that.
+    pub fn send_interval(&mut self, every: Duration) -> Result<TimerId, TimerError> {
+        let common = &mut *self.common;
+        common.alarms.set(every, Some(every), &common.life.runtime)
+    }
+
+    /// Takes a timer of this stage back: from now on `handle_timer` is not called for it. False if it has been, or was
+    /// cancelled already.
+    pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
+        let common = &mut *self.common;
+        common.alarms.cancel(timer, &common.life.runtime)
     }
 
     /// Says when the stage is being stopped, for code that blocks elsewhere.

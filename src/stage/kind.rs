@@ -11,6 +11,7 @@ use crate::link::{Notification, Outlet, Side};
 use crate::runtime::Telemetry;
 use crate::sealed::Sealed;
 use crate::sync::{Arc, drop_each};
+use crate::timer::TimerId;
 use std::marker::PhantomData;
 
 /// What a [`Builder`] builds. Not implemented by users.
@@ -90,6 +91,10 @@ pub(crate) trait Behaviour: Kind {
         let _ = (body, peer, why, ctx);
         Ok(())
     }
+    fn timer(body: &mut Self::Body, timer: TimerId, ctx: &mut Context<'_, Self::Out>) -> anyhow::Result<()> {
+        let _ = (body, timer, ctx);
+        Ok(())
+    }
     fn terminate(body: &mut Self::Body, reason: &ExitReason) {
         let _ = (body, reason);
     }
@@ -147,6 +152,9 @@ macro_rules! kind {
                 ctx: &mut Context<'_, $out>,
             ) -> anyhow::Result<()> {
                 body.handle_cancel(peer, why, ctx)
+            }
+            fn timer(body: &mut $g, timer: TimerId, ctx: &mut Context<'_, $out>) -> anyhow::Result<()> {
+                body.handle_timer(timer, ctx)
             }
             fn terminate(body: &mut $g, reason: &ExitReason) {
                 body.terminate(reason);

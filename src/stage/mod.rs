@@ -3,6 +3,7 @@
 //! Three traits for state with several callbacks ([`Producer`], [`ProducerConsumer`], [`Consumer`]), functions for stages
 //! that are one closure ([`map`], [`filter`], [`fold`] and others), a [`Builder`] to start them, a [`Handle`] to what runs.
 
+mod alarms;
 mod builder;
 mod closures;
 mod context;
@@ -20,6 +21,7 @@ mod upstream;
 
 pub use crate::link::{BufferKeep, Cancel, Demand, DemandMode, Notification, Subscribe};
 pub use crate::sync::Wait;
+pub use crate::timer::TimerId;
 pub use builder::{
     Builder, consumer, consumer_with, producer, producer_consumer, producer_consumer_with, producer_with,
 };

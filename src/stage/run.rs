@@ -4,6 +4,7 @@
 //! nobody else's. Order of an end: the mailbox closes, the name is given up, `terminate` runs, the first failure is
 //! recorded, subscriptions and the outlet end, then monitors and `join` hear of it.
 
+use super::alarms::Alarms;
 use super::builder::{Builder, Declared, Keep};
 use super::context::{Common, Context, Emitter};
 use super::current;
@@ -17,6 +18,7 @@ use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, Ow
 use crate::runtime::Telemetry;
 use crate::sync::chan::{Sender, bounded};
 use crate::sync::{Arc, Clock, Latch, Patience, drop_each, isolate, not_from_guarded_code, thread};
+use crate::timer::{Due, TimerId};
 use std::any::Any;
 
 /// A letter to a stage.
@@ -175,6 +177,15 @@ impl<K: Behaviour> Running<K> {
         self.callback(|body, ctx| K::subscribed(body, &peer, ctx)).map_err(|reason| Ended(reason).into())
     }
 
+    /// A timer of the stage's own is due.
+    fn alarm(&mut self, id: TimerId) -> anyhow::Result<()> {
+        let Common { alarms, life, .. } = &mut self.common;
+        if alarms.due(id, &life.runtime)? {
+            self.callback(|body, ctx| K::timer(body, id, ctx)).map_err(Ended)?;
+        }
+        Ok(())
+    }
+
     /// Runs what has come in the mail, and looks at orders.
     pub(crate) fn mail(&mut self) -> Result<(), ExitReason> {
         let mut letters = self.inbox.mail.take().into_iter();
@@ -251,6 +262,14 @@ impl<K: Behaviour> Running<K> {
         let told = self.emitter.as_mut().and_then(|emitter| emitter.told.take());
         let own = self.emitter.as_ref().map(|emitter| &*emitter.outlet as &dyn OwnSide);
         self.inbox.next(own, told)
+    }
+}
+
+/// Leaves a letter with a stage when a timer of it is due.
+struct Rings<K: Behaviour>(Arc<Mailbox<Letter<K>>>);
+impl<K: Behaviour> Due for Rings<K> {
+    fn due(&self, token: u64) {
+        let _ = self.0.post(Box::new(move |running: &mut Running<K>| running.alarm(TimerId(token)))); // if it has ended, it is over
     }
 }
 
@@ -460,7 +479,8 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     inbox.ends_abandoned = ends_abandoned;
     inbox.is_source = K::SOURCE;
     inbox.is_intake = is_intake;
-    let common = Common { life: life.clone(), finish: None, asks: Vec::new() };
+    let alarms = Alarms::new(Arc::new(Rings::<K>(mail.clone())));
+    let common = Common { life: life.clone(), finish: None, asks: Vec::new(), alarms };
     let emitter = outlet.clone().map(Emitter::new);
     let mut running = Running { body, inbox, emitter, common, rest: Vec::new(), one_was_done: false };
     match running.callback(|body, ctx| K::init(body, ctx)) {
@@ -527,7 +547,8 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
 
 /// The end of a stage.
 fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<Keep<K::State>>) {
-    let Running { mut body, mut inbox, emitter, common, rest, .. } = running;
+    let Running { mut body, mut inbox, emitter, mut common, rest, .. } = running;
+    common.alarms.clear(&common.life.runtime);
     let life = common.life;
     let _ = drop_each(inbox.mail.close()); // callers in it hear that by their replies' end
     let _ = drop_each(rest);

@@ -1,6 +1,6 @@
 //! The three kinds of stage, as traits for state with several callbacks.
 
-use super::{Context, Events, Subscription};
+use super::{Context, Events, Subscription, TimerId};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
 use crate::link::{Demand, Notification};
@@ -92,6 +92,15 @@ pub trait Producer: 'static {
         ctx: &mut Context<'_, Self::Event>,
     ) -> anyhow::Result<()> {
         let _ = (peer, why, ctx);
+        Ok(())
+    }
+
+    /// A timer that [`Context::send_after`] or [`Context::send_interval`] set is due.
+    ///
+    /// # Errors
+    /// End the stage.
+    fn handle_timer(&mut self, timer: TimerId, ctx: &mut Context<'_, Self::Event>) -> anyhow::Result<()> {
+        let _ = (timer, ctx);
         Ok(())
     }
 
@@ -192,6 +201,15 @@ pub trait ProducerConsumer: 'static {
         Ok(())
     }
 
+    /// A timer that [`Context::send_after`] or [`Context::send_interval`] set is due.
+    ///
+    /// # Errors
+    /// End the stage.
+    fn handle_timer(&mut self, timer: TimerId, ctx: &mut Context<'_, Self::Out>) -> anyhow::Result<()> {
+        let _ = (timer, ctx);
+        Ok(())
+    }
+
     /// Runs last, whatever the reason, unless `init` did not succeed.
     fn terminate(&mut self, reason: &ExitReason) {
         let _ = reason;
@@ -273,6 +291,15 @@ pub trait Consumer: 'static {
     /// End the stage.
     fn handle_notification(&mut self, note: &Notification, ctx: &mut Context<'_>) -> anyhow::Result<()> {
         let _ = (note, ctx);
+        Ok(())
+    }
+
+    /// A timer that [`Context::send_after`] or [`Context::send_interval`] set is due.
+    ///
+    /// # Errors
+    /// End the stage.
+    fn handle_timer(&mut self, timer: TimerId, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+        let _ = (timer, ctx);
         Ok(())
     }
 

@@ -45,6 +45,11 @@ pub(crate) enum Refused {
     Thread(io::Error),
 }
 
+/// Something that comes later, to cancel it by: a delayed event of a port, with [`Port::cancel`](crate::Port::cancel), or a
+/// timer of a stage, with [`Context::cancel_timer`](crate::Context::cancel_timer). Means nothing to another port or stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimerId(pub(crate) u64);
+
 /// One entry that was accepted, of the timer that gave it out. Long out of date it still means no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey(Key);

@@ -11,3 +11,4 @@ mod life;
 mod port;
 mod subscriptions;
 mod support;
+mod timers;
