@@ -1046,3 +1046,124 @@ fn p26_a_selector_that_calls_its_own_stage_is_detected() {
         });
     }
 }
+
+// ---- the kit for dispatchers
+
+#[cfg(feature = "test-util")]
+mod kit {
+    use super::*;
+    use drawgate::dispatch::BroadcastDispatcher;
+    use drawgate::testing::check_dispatcher;
+
+    /// Fills its consumers up in the order in which they came; with a fault, if one is asked for.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        None,
+        /// Asks for more each time it is asked.
+        Greedy,
+        /// Asks for nothing.
+        Idle,
+        /// Puts each event twice into a lane.
+        Twice,
+        /// Lets no event through.
+        Holds,
+        Panics,
+    }
+    struct Overflow {
+        taken: Vec<bool>,
+        fault: Fault,
+        asked: std::cell::Cell<usize>,
+    }
+    impl Overflow {
+        fn with(fault: Fault) -> Self {
+            Self { taken: Vec::new(), fault, asked: 0.into() }
+        }
+    }
+    impl Dispatcher<u64> for Overflow {
+        fn subscribe(&mut self, _: &Arriving<'_>, _: &Subscribe<u64>) -> Result<LaneId, SubscribeError> {
+            let lane = self.taken.iter().position(|taken| !taken).unwrap_or(self.taken.len());
+            self.taken.resize(self.taken.len().max(lane + 1), false);
+            self.taken[lane] = true;
+            Ok(LaneId(lane as u32))
+        }
+        fn cancel(&mut self, _: SubId, lane: LaneId) -> Cancelled {
+            self.taken[lane.0 as usize] = false;
+            Cancelled::Drop
+        }
+        fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+            self.asked.set(self.asked.get() + 1);
+            let unmet = lanes.iter().filter(|lane| lane.consumers > 0).map(|lane| lane.unmet.max(0) as usize);
+            match self.fault {
+                Fault::Greedy => self.asked.get(),
+                Fault::Idle => 0,
+                _ => unmet.sum::<usize>().saturating_sub(held),
+            }
+        }
+        fn choose(&self) -> Choice<u64> {
+            Choice::Place
+        }
+        fn place(&mut self, event: &u64, lanes: &LaneView<'_>, targets: &mut Targets) -> anyhow::Result<()> {
+            assert!(self.fault != Fault::Panics || event % 10 < 9, "no nines");
+            let first = lanes.iter().find(|lane| lane.consumers > 0 && lane.unmet > 0);
+            match first {
+                Some(first) if self.fault != Fault::Holds => {
+                    targets.put(first.lane);
+                    if self.fault == Fault::Twice {
+                        targets.put(first.lane);
+                    }
+                }
+                _ => targets.hold(),
+            }
+            Ok(())
+        }
+        fn duplicate(&self, event: &u64) -> Option<u64> {
+            Some(*event)
+        }
+    }
+
+    /// What the kit says of it.
+    fn said_of(fault: Fault) -> String {
+        let check = move || check_dispatcher(|| Overflow::with(fault), |n| n, |n| *n, |_| Subscribe::new());
+        match std::panic::catch_unwind(check) {
+            Ok(()) => String::new(),
+            Err(message) => message.downcast_ref::<String>().cloned().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_dispatchers_of_the_crate_pass_the_kit() {
+        check_dispatcher(DemandDispatcher::new, |n| n, |n: &u64| *n, |_| Subscribe::new());
+        check_dispatcher(BroadcastDispatcher::new, |n| n, |n: &u64| *n, |_| Subscribe::new());
+        let odd = |n: &u64| n % 2 == 1;
+        check_dispatcher(
+            BroadcastDispatcher::new,
+            |n| n,
+            |n: &u64| *n,
+            |i| match i {
+                0 => Subscribe::new().selector(odd),
+                _ => Subscribe::new(),
+            },
+        );
+        let by_eight = || PartitionDispatcher::by_index(8, |n: &u64| Some(*n as usize % 8).filter(|n| *n != 5));
+        check_dispatcher(by_eight, |n| n, |n: &u64| *n, |consumer| Subscribe::new().partition(consumer));
+    }
+
+    #[test]
+    fn a_dispatcher_of_a_users_passes_the_kit() {
+        assert_eq!(said_of(Fault::None), "");
+    }
+
+    #[test]
+    fn the_kit_finds_what_is_wrong_with_a_dispatcher() {
+        for (fault, says) in [
+            (Fault::Greedy, "it wants more"),
+            (Fault::Idle, "the producer is asked for nothing"),
+            (Fault::Twice, "got an event twice"),
+            (Fault::Holds, "events are held back"),
+            (Fault::Panics, "the dispatcher failed: panicked: no nines"),
+        ] {
+            let said = said_of(fault);
+            assert!(said.contains(says), "{says}: {said:?}");
+        }
+    }
+}

@@ -12,6 +12,58 @@
 //! (run before the outlet is locked), or by [`place`](Dispatcher::place), which sees the lanes and is run under the
 //! lock. A panic in any of them fails the stage whose dispatcher it is, never its consumers, and what stands in its
 //! lanes can still be drawn.
+//!
+//! This one fills up its consumers in the order in which they came: the second gets only what the first has no room for.
+//! With the feature `test-util`, `drawgate::testing::check_dispatcher` runs a dispatcher through random operations.
+//!
+//! ```
+//! use drawgate::dispatch::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneView, SubId, Targets};
+//! use drawgate::{SubscribeError, prelude::*};
+//!
+//! #[derive(Default)]
+//! struct Overflow {
+//!     /// Whether a lane has its consumer.
+//!     taken: Vec<bool>,
+//! }
+//!
+//! impl<E: Send + 'static> Dispatcher<E> for Overflow {
+//!     fn subscribe(&mut self, _: &Arriving<'_>, _: &Subscribe<E>) -> Result<LaneId, SubscribeError> {
+//!         let lane = self.taken.iter().position(|taken| !taken).unwrap_or(self.taken.len());
+//!         self.taken.resize(self.taken.len().max(lane + 1), false);
+//!         self.taken[lane] = true;
+//!         Ok(LaneId(lane as u32))
+//!     }
+//!     fn cancel(&mut self, _: SubId, lane: LaneId) -> Cancelled {
+//!         self.taken[lane.0 as usize] = false;
+//!         Cancelled::Drop // nobody else draws from it
+//!     }
+//!     fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+//!         let unmet: usize = lanes.iter().filter(|lane| lane.consumers > 0).map(|lane| lane.unmet.max(0) as usize).sum();
+//!         unmet.saturating_sub(held)
+//!     }
+//!     fn choose(&self) -> Choice<E> {
+//!         Choice::Place
+//!     }
+//!     fn place(&mut self, _: &E, lanes: &LaneView<'_>, targets: &mut Targets) -> anyhow::Result<()> {
+//!         match lanes.iter().find(|lane| lane.consumers > 0 && lane.unmet > 0) {
+//!             Some(first) => targets.put(first.lane),
+//!             None => targets.hold(),
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let port = Port::bounded(8).dispatcher(Overflow::default()).hold_until(2).spawn()?;
+//! let main = drawgate::fold(0, |n, _: char| *n += 1).spawn()?;
+//! let spare = drawgate::fold(0, |n, _: char| *n += 1).spawn()?;
+//! let three = main.subscribe_with(&port, Subscribe::new().manual())?;
+//! spare.subscribe(&port)?;
+//! three.ask(3)?;
+//! port.push_all("abcde".chars().collect()).map_err(|e| e.kind())?;
+//! port.close();
+//! assert_eq!((main.finish()?, spare.finish()?), (3, 2));
+//! # anyhow::Ok(())
+//! ```
 
 mod broadcast;
 mod demand;

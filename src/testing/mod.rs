@@ -1,6 +1,11 @@
-//! For tests of programs that use timers and deadlines: a clock that moves only when told.
+//! For tests of programs that use this crate: a clock that moves only when told, a consumer that keeps what it gets, a kit
+//! for dispatchers.
 //!
 //! Behind the feature `test-util`.
+
+mod dispatcher;
+
+pub use dispatcher::check_dispatcher;
 
 use crate::error::SpawnError;
 use crate::link::Subscribe;
