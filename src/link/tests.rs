@@ -680,3 +680,62 @@ fn a_ports_line_lets_in_in_order_and_never_beyond_the_bound() {
         }
     }
 }
+
+/// Several workers on one lane, with the defaults, and events that take one unit of time each, or now and then many: how far
+/// apart the workers end.
+fn spread_of_ends(workers: usize, costs: &[u64]) -> u64 {
+    let awake = Awake::new(false);
+    let owner = Latch::new(&awake);
+    let options = Options {
+        name: Name::from("producer"),
+        side: Side::Port,
+        dispatcher: Box::new(DemandDispatcher::new()),
+        bound: None,
+        keep: BufferKeep::Last,
+        hold_until: 0,
+        mode: DemandMode::Forward,
+        weighed: false,
+        news: false,
+    };
+    let outlet = super::Outlet::new(options, super::Hooks::default(), &owner, &awake);
+    let subscribe: Subscribe<u32> = Subscribe::new();
+    let subs: Vec<SubId> = (0..workers as u64)
+        .map(|id| outlet.subscribe(&subscribe, &Latch::new(&awake), &Name::from("worker"), id).unwrap())
+        .collect();
+    for sub in &subs {
+        outlet.ask(*sub, subscribe.max());
+    }
+    for event in 0..costs.len() as u32 {
+        let routed = outlet.route(&event).unwrap();
+        assert!(outlet.enter(event, routed, false).is_ok());
+    }
+    let mut busy_until = vec![0; workers];
+    loop {
+        // Whoever is free first draws first.
+        let next = (0..workers).min_by_key(|i| busy_until[*i]).unwrap();
+        let mut slice = Vec::new();
+        match outlet.draw(subs[next], 0, subscribe.slice(), MarkAs::Not, &mut slice) {
+            Drawn::Events => busy_until[next] += slice.iter().map(|event| costs[*event as usize]).sum::<u64>(),
+            _ => break,
+        }
+    }
+    busy_until.iter().max().unwrap() - busy_until.iter().min().unwrap()
+}
+
+#[test]
+fn workers_that_share_a_lane_end_within_two_events_of_each_other() {
+    for workers in [2, 4, 7] {
+        for events in [1, 10, 100, 1000, 3000] {
+            let spread = spread_of_ends(workers, &vec![10; events]);
+            assert!(spread <= 20, "{workers} workers, {events} events of 10 ms: {spread} ms");
+        }
+    }
+}
+
+#[test]
+fn a_heavy_event_holds_up_only_what_was_drawn_with_it() {
+    // One in a hundred takes a hundred times as long: what was drawn behind one waits for it, and that is the spread.
+    let costs: Vec<u64> = (0..2000).map(|n| if n % 100 == 37 { 100 } else { 1 }).collect();
+    let spread = spread_of_ends(4, &costs);
+    assert!(spread <= 200, "{spread}");
+}

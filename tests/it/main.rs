@@ -8,6 +8,7 @@ mod dispatch;
 mod ends;
 mod flow;
 mod life;
+mod notifications;
 mod port;
 mod subscriptions;
 mod support;
