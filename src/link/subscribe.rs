@@ -126,6 +126,12 @@ impl<E> Subscribe<E> {
         self
     }
 
+    /// Manual demand, one event a slice: what a worker pool makes of it.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        (self.max, self.min, self.manual) = (1, None, true);
+        self
+    }
+
     pub(crate) fn max(&self) -> usize {
         self.max
     }

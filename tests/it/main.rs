@@ -8,5 +8,6 @@ mod dispatch;
 mod ends;
 mod flow;
 mod life;
+mod pool;
 mod port;
 mod support;
