@@ -3,12 +3,12 @@
 use super::crew::Crew;
 use super::foreman::Foreman;
 use super::handle::{Pool, check_threads};
-use super::worker::{Failure, Hand, MakeHand, OnFailure, Task, Worker};
+use super::worker::{Failure, Hand, MakeHand, OnFailure, Restarts, Task, Worker};
 use crate::Name;
 use crate::error::{BadOption, SpawnError};
 use crate::registry::AsName;
 use crate::runtime::Runtime;
-use crate::stage::{Builder, ConsumerKind, Declared, HandleOf, StageKind, Subscribe, Upstream};
+use crate::stage::{Builder, ConsumerKind, Declared, Handle, Nothing, StageKind, Subscribe, Upstream};
 use crate::sync::{Arc, thread};
 use std::fmt;
 
@@ -90,9 +90,12 @@ pub struct PoolBuilder<E: Send + 'static> {
     stack_size: Option<usize>,
     declared: Vec<Declared<E>>,
     make: MakeHand<E>,
-    restarts: Option<(u32, fn(&E) -> E)>,
+    restarts: Option<Restarts<E>>,
     on_failure: Option<OnFailure>,
 }
+
+/// The stage, with its state still known, and what it shares.
+type Started<E> = (Handle<E, Nothing, Foreman<E>>, Arc<Crew<E>>);
 
 impl<E: Send + 'static> PoolBuilder<E> {
     fn new(make: MakeHand<E>) -> Self {
@@ -185,7 +188,7 @@ impl<E: Send + 'static> PoolBuilder<E> {
         Ok(Pool::new(stage.erase(), crew))
     }
 
-    pub(super) fn start(self) -> Result<(HandleOf<ConsumerKind<Foreman<E>>>, Arc<Crew<E>>), SpawnError> {
+    pub(super) fn start(self) -> Result<Started<E>, SpawnError> {
         let bad = self.check().err();
         let runtime = self.runtime.unwrap_or_else(|| Runtime::global().clone());
         let crew = Crew::new(self.threads.unwrap_or_else(thread::cores), self.min, &runtime);

@@ -91,13 +91,14 @@ pub struct Failure<'a> {
 /// What a worker does with its events; it holds the worker's state.
 pub(super) type Hand<E> = Box<dyn FnMut(E) -> anyhow::Result<()>>;
 pub(super) type MakeHand<E> = Box<dyn Fn(&Worker) -> anyhow::Result<Hand<E>> + Send + Sync>;
+/// How often a failed event is tried again, and how it is kept for that.
+pub(super) type Restarts<E> = (u32, fn(&E) -> E);
 pub(super) type OnFailure = Box<dyn Fn(&Failure<'_>) + Send + Sync>;
 
 /// What all workers of a pool do.
 pub(super) struct Task<E> {
     pub(super) make: MakeHand<E>,
-    /// How often a failed event is tried again, and how it is kept for that.
-    pub(super) restarts: Option<(u32, fn(&E) -> E)>,
+    pub(super) restarts: Option<Restarts<E>>,
     pub(super) on_failure: Option<OnFailure>,
 }
 

@@ -247,6 +247,25 @@ fn p53_a_state_that_cannot_be_made_is_a_failure_of_the_event_and_tried_with_the_
     });
 }
 
+#[test]
+fn p53_the_runtimes_hook_runs_on_each_workers_thread_before_its_first_event() {
+    watchdog(|| {
+        let rt = Runtime::new();
+        let (tell, told) = mpsc::channel();
+        rt.on_thread_start(move |name| {
+            tell.send((name.to_string(), thread::current().id())).unwrap();
+            assert!(thread::current().name() != Some("hooked-0"), "refused");
+        });
+        let (seen, ids) = mpsc::channel();
+        let workers = drawgate::workers(move |_: u64| Ok(seen.send(thread::current().id())?));
+        let workers = workers.threads(1).name("hooked").runtime(&rt).on_failure(|_| ());
+        let counts = counted(workers, 3);
+        assert_eq!((counts.handled, counts.failed), (2, 1), "a panic in it is the event's");
+        let told: Vec<_> = told.try_iter().map(|(name, id)| (name, id == ids.recv().unwrap())).collect();
+        assert_eq!(told, [("hooked".to_string(), false), ("hooked".to_string(), true)]);
+    });
+}
+
 // ---- failures
 
 #[test]
@@ -409,6 +428,20 @@ fn p53_resized_down_it_begins_fewer_and_idle_threads_end() {
         port.close();
         drop(go);
         assert_eq!(pool.finish().unwrap().handled, 6);
+    });
+}
+
+#[test]
+fn p53_resized_down_idle_threads_end_at_once() {
+    watchdog(|| {
+        let (workers, begins, go) = gated();
+        let port = port(0..3);
+        let pool = workers.threads(3).subscribe_to(&port).spawn().unwrap();
+        assert_eq!(begins.iter().take(3).count(), 3);
+        drop(go);
+        until(|| pool.counts().idle == 3);
+        pool.resize(1).unwrap();
+        until(|| pool.counts().threads == 1);
     });
 }
 
@@ -578,7 +611,11 @@ fn p53_a_manual_clock_waits_for_workers() {
     watchdog(|| {
         let (rt, clock) = drawgate::testing::runtime();
         let port = Port::bounded(10).runtime(&rt).spawn().unwrap();
-        let pool = drawgate::workers(|_: u64| Ok(thread::yield_now())).runtime(&rt).threads(2);
+        let pool = drawgate::workers(|_: u64| {
+            thread::yield_now();
+            Ok(())
+        });
+        let pool = pool.runtime(&rt).threads(2);
         let pool = pool.subscribe_to(&port).spawn().unwrap();
         for n in 1..100 {
             port.push_after(n, Duration::from_secs(60)).unwrap();
