@@ -132,6 +132,23 @@ fn p53_by_default_each_event_that_is_through_is_asked_for_again() {
 }
 
 #[test]
+fn p53_its_number_of_threads_is_what_it_asks_for_whatever_the_subscription_says() {
+    watchdog(|| {
+        let (counting, demands) = Counting::new();
+        let producer = drawgate::producer(counting).spawn().unwrap();
+        let (workers, begins, go) = gated();
+        let options = Subscribe::new().max_demand(50).min_demand(40);
+        let pool = workers.threads(2).subscribe_to_with(&producer, options).spawn().unwrap();
+        assert_eq!(demands.recv(), Ok(2));
+        assert_eq!(begins.iter().take(2).count(), 2);
+        go.send(()).unwrap();
+        assert_eq!(demands.recv(), Ok(1));
+        pool.request_stop(ExitReason::Normal);
+        drop(go);
+    });
+}
+
+#[test]
 fn p53_a_thread_is_started_only_when_none_is_idle() {
     watchdog(|| {
         let (seen, ids) = mpsc::channel();
@@ -516,7 +533,7 @@ fn p53_when_its_producers_are_done_its_workers_finish_and_then_it_is_done() {
         assert_eq!(begins.iter().take(5).count(), 5);
         port.close();
         port.join().unwrap(); // for the port they are handled
-        assert!(pool.is_alive());
+        assert!(pool.join_timeout(Duration::from_millis(20)).unwrap().is_none(), "it waits");
         assert_eq!(pool.counts().running, 5);
         drop(go);
         pool.join().unwrap();
