@@ -231,6 +231,7 @@
 //! | tens of thousands of connections that mostly wait               | async: a thread for each is too dear           |
 //! | events that must outlive the process                            | a broker or a database                         |
 //! | steps that read, block, compute and write, one after the other  | a [`Flow`]                                     |
+//! | events that each take long, and must not end each other         | a pool of [`workers`]                          |
 //! | a program that takes in events and must not be overrun          | a [`Port`], and stages or a flow behind it     |
 //! | a graph with state, several consumers, a life of its own        | stages by hand                                 |
 //!
@@ -244,6 +245,7 @@ pub mod flow;
 mod link;
 pub mod message;
 mod name;
+pub mod pool;
 pub mod port;
 pub mod registry;
 pub mod runtime;
@@ -263,6 +265,7 @@ pub use flow::{Flow, Graph, Runnable, from_iter, from_receiver, from_upstream, m
 pub use link::dispatch;
 pub use message::Message;
 pub use name::Name;
+pub use pool::{Pool, workers, workers_init};
 pub use port::{Port, PortName, WeakPort};
 pub use registry::Registry;
 pub use runtime::Runtime;

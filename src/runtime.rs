@@ -93,7 +93,8 @@ impl Runtime {
     }
 
     /// Calls `f` at the start of each of its stages' threads, on that thread, with the stage's name: for pinning and
-    /// priorities. If it panics, that stage is not started.
+    /// priorities. If it panics, that stage is not started. Also on the thread of a pool's worker, before its first event;
+    /// there a panic is a failure of that event.
     pub fn on_thread_start(&self, f: impl Fn(&Name) + Send + Sync + 'static) {
         self.0.hooks.lock().on_thread_start = Some(Arc::new(f));
     }
@@ -189,12 +190,21 @@ pub enum Telemetry<'a> {
         /// How many.
         count: usize,
     },
-    /// The system refused the library a thread: the timer's, or one that hands on what is lost.
+    /// The system refused the library a thread: the timer's, one that hands on what is lost, or a worker's.
     NoThread {
         /// Whom it was for.
         stage: &'a Name,
         /// What the system said.
         cause: &'a std::io::Error,
+    },
+    /// A worker of a pool failed or panicked, and its event was given up.
+    WorkerFailed {
+        /// The pool's stage.
+        stage: &'a Name,
+        /// The number of the worker.
+        worker: usize,
+        /// What the last try ended with.
+        reason: &'a ExitReason,
     },
     /// A graph was dropped, and a stage of it did not stop in the time that it was given: it goes on, and nobody waits
     /// for it any more.
@@ -224,6 +234,9 @@ impl Telemetry<'_> {
         match self {
             Self::Discarded { stage, count } => Some(format!("stage {stage:?} discarded {}", events(*count))),
             Self::Lost { stage, count } => Some(format!("stage {stage:?} lost {}", events(*count))),
+            Self::WorkerFailed { stage, worker, reason } => {
+                Some(format!("worker {worker} of stage {stage:?} failed: {reason:#}"))
+            }
             Self::LeftBehind { stage, after } => {
                 Some(format!("stage {stage:?} did not stop within {after:?} of its graph's drop: left behind"))
             }

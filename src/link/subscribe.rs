@@ -143,6 +143,12 @@ impl<E> Subscribe<E> {
     pub(crate) fn demand(&self) -> Demand {
         Demand { max: self.max, min: self.min_demand_or_default(), manual: self.manual, cancel: self.cancel }
     }
+    /// Manual demand, one event a slice: what a worker pool makes of it.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        (self.max, self.min, self.manual) = (1, None, true);
+        self
+    }
+
     pub(crate) fn max(&self) -> usize {
         self.max
     }

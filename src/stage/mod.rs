@@ -44,5 +44,5 @@ pub(crate) use current::wait_for;
 pub(crate) use handle::HandleParts;
 pub(crate) use kind::{Behaviour, Never};
 pub(crate) use life::{Life, Order, Watcher};
-pub(crate) use run::{Running, start};
+pub(crate) use run::{GaveUp, Running, start};
 pub(crate) use source::{SourceBody, SourceSink};

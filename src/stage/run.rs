@@ -318,7 +318,7 @@ impl std::error::Error for Ended {}
 /// What a callback of the library's own returns when it stops waiting because its stage is being stopped: no failure, and
 /// nothing was in its hand.
 #[derive(Debug)]
-pub(super) struct GaveUp;
+pub(crate) struct GaveUp;
 impl std::fmt::Display for GaveUp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the stage was stopped")

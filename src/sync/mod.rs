@@ -20,7 +20,7 @@ pub(crate) use clock::{Clock, Deadline};
 pub(crate) use isolate::{drop_each, guarded, isolate, not_from_guarded_code};
 pub use latch::Wait;
 pub(crate) use latch::{Awake, Latch, Patience};
-pub(crate) use lock::{Condvar, Mutex, Rank, RwLock};
+pub(crate) use lock::{Condvar, Mutex, MutexGuard, Rank, RwLock};
 
 /// Channels that users see and replies that are waited for with a limit. Never used in code that loom models.
 pub(crate) mod chan {

@@ -9,6 +9,7 @@ mod ends;
 mod flow;
 mod life;
 mod notifications;
+mod pool;
 mod port;
 mod subscriptions;
 mod support;
