@@ -1,6 +1,7 @@
 //! The crate against its targets: each figure beside a baseline written by hand, run in turn.
 //!
-//! `cargo bench --bench targets -- [T1 T5 ..] [--rounds N] [--quick]`
+//! `cargo bench --bench targets -- [T1 T5 ..] [--rounds N] [--quick]`; the part `steps` has no target, but shows what a step
+//! of a flow costs.
 //!
 //! - Each round runs ours and the baseline one after the other, beginning with the other one each time. A figure is the
 //!   median over the rounds; a ratio is ours by the baseline, the median of the rounds' ratios with its quartiles. The
@@ -24,6 +25,8 @@ mod graphs;
 mod measure;
 #[path = "targets/port.rs"]
 mod port;
+#[path = "targets/steps.rs"]
+mod steps;
 #[path = "targets/three_stages.rs"]
 mod three_stages;
 #[path = "targets/timers.rs"]
@@ -50,7 +53,7 @@ impl Scale {
 
 /// A target, or several that come from the same run.
 type Target = (&'static str, fn(Scale) -> Result<Vec<Row>>);
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 15] = [
     ("T1", |scale| three_stages::target("T1", scale)),
     ("T2", |scale| three_stages::target("T2", scale)),
     ("T3", |scale| three_stages::target("T3", scale)),
@@ -65,6 +68,7 @@ const TARGETS: [Target; 14] = [
     ("T12", graphs::trickle),
     ("T13", allocations::steady),
     ("T14", three_stages::one_core),
+    ("steps", steps::prices),
 ];
 
 /// What this program does when it runs a part in a process of its own: prints one line of JSON.
