@@ -66,7 +66,8 @@
 //! Where a graph is no line, or a stage has several callbacks, start them one by one, as in Elixir's GenStage:
 //! implement [`Producer`], [`ProducerConsumer`] or [`Consumer`], or take a closure ([`map`], [`fold`] and others),
 //! `spawn`, and subscribe. A [`Handle`] looks at the state while it runs ([`call`](Handle::call)) and gives it back at
-//! the end ([`finish`](Handle::finish)).
+//! the end ([`finish`](Handle::finish)). Who knows GenStage finds each of its functions, callbacks and options in
+//! `docs/coming-from-genstage.md`.
 //!
 //! ```
 //! use drawgate::prelude::*;
@@ -289,6 +290,11 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The same for the page that maps GenStage to this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/coming-from-genstage.md")]
+struct ComingFromGenStage;
 
 pub(crate) mod sealed {
     #[allow(unnameable_types, reason = "that is its purpose")]
