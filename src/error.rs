@@ -66,7 +66,8 @@ pub enum CancelReason {
     Replaced,
     /// The other side ended, for this reason.
     Down(ExitReason),
-    /// It was declared on a builder, and there was no such producer.
+    /// It was declared on a builder, and there was no such producer. Found inside [`SubscriptionLost`] only: `handle_cancel` is
+    /// about subscriptions that were made.
     NoProducer,
 }
 

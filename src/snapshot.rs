@@ -1,7 +1,7 @@
 //! The live graph as a value: who is busy, who waits for whom.
 
 use crate::Name;
-use crate::stage::{Life, StageKind};
+use crate::stage::{Doing, Life, StageKind};
 use crate::sync::{Arc, Clock};
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +15,8 @@ pub struct StageStats {
     pub name: Name,
     /// Which kind it is.
     pub kind: StageKind,
+    /// What it does now; of several threads, the first that does not wait.
+    pub doing: Doing,
     /// How many threads these figures are of.
     pub threads: usize,
     /// Events drawn.
@@ -53,6 +55,7 @@ impl StageStats {
         Self {
             name: life.name.clone(),
             kind: life.kind,
+            doing: figures.doing(),
             threads: 1,
             events_in: figures.events_in.load(Relaxed),
             events_out: sending.counts.emitted,
@@ -72,6 +75,9 @@ impl StageStats {
 
     fn add(&mut self, other: Self) {
         self.threads += other.threads;
+        if matches!(self.doing, Doing::Waiting | Doing::Ended) && other.doing != Doing::Ended {
+            self.doing = other.doing;
+        }
         self.events_in += other.events_in;
         self.events_out += other.events_out;
         self.slices += other.slices;

@@ -56,6 +56,10 @@ impl Waited {
         figure.store(figure.load(Relaxed) + nanos(waited), Release);
     }
 
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.since.load(Acquire) != NONE
+    }
+
     /// The times until `now`: idle, and held back.
     pub(crate) fn until(&self, now: Instant) -> (Duration, Duration) {
         // ORDERING: Acquire, times first: a time that counts a wait says that `since` is no longer that one's.

@@ -214,7 +214,8 @@ impl<Out> Context<'_, Out> {
     }
 
     /// No more events: what is in the lanes is still delivered, then consumers hear that this producer is done. The stage
-    /// ends with [`ExitReason::Done`] when this callback returns.
+    /// ends with [`ExitReason::Done`] when this callback returns. What stands where nobody is subscribed by then is lost,
+    /// and counted: `hold_until`, or a demand that is answered and nothing more, waits for consumers.
     pub fn done(&mut self)
     where
         Out: Event,

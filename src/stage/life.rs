@@ -101,9 +101,80 @@ pub(crate) struct Figures {
     pub(crate) events_in: Figure,
     pub(crate) slices: Figure,
     pub(crate) waited: Arc<link::Waited>,
+    /// A `Doing`.
+    doing: Figure,
+}
+
+/// What a stage does at a given moment, for a look at one that is stuck. Each name is that of the callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// It has a thread, and no callback has run yet.
+    #[default]
+    Starting,
+    /// It sleeps, or hopes for a wake: nothing is to be done, or nobody downstream wants more.
+    Waiting,
+    /// `init`.
+    Init,
+    /// `handle_demand`.
+    HandleDemand,
+    /// `handle_events`, or the closure of a stage that is one.
+    HandleEvents,
+    /// `handle_subscribe`.
+    HandleSubscribe,
+    /// `handle_cancel`.
+    HandleCancel,
+    /// `handle_notification`.
+    HandleNotification,
+    /// `handle_timer`.
+    HandleTimer,
+    /// `handle_done`.
+    HandleDone,
+    /// A closure that came with `call` or `cast`; or it was looking at its mail.
+    Call,
+    /// The loop of a source, or its iterator.
+    Source,
+    /// `terminate`.
+    Terminate,
+    /// It has ended.
+    Ended,
+}
+
+impl Doing {
+    const ALL: [Self; 14] = [
+        Self::Starting,
+        Self::Waiting,
+        Self::Init,
+        Self::HandleDemand,
+        Self::HandleEvents,
+        Self::HandleSubscribe,
+        Self::HandleCancel,
+        Self::HandleNotification,
+        Self::HandleTimer,
+        Self::HandleDone,
+        Self::Call,
+        Self::Source,
+        Self::Terminate,
+        Self::Ended,
+    ];
 }
 
 impl Figures {
+    /// By the stage's thread, before it runs code of the user's.
+    #[inline]
+    pub(crate) fn set_doing(&self, doing: Doing) {
+        // ORDERING: Relaxed: nothing is decided by it.
+        self.doing.store(doing as u64, Relaxed);
+    }
+    pub(crate) fn doing(&self) -> Doing {
+        let doing = Doing::ALL.get(self.doing.load(Relaxed) as usize).copied().unwrap_or_default();
+        match doing {
+            _ if self.ended.get().is_some() => Doing::Ended,
+            Doing::Terminate | Doing::Starting | Doing::Init => doing,
+            _ if self.waited.is_waiting() => Doing::Waiting,
+            doing => doing,
+        }
+    }
     /// Adds to a figure that only this thread writes.
     #[inline]
     pub(crate) fn add(figure: &Figure, n: u64) {

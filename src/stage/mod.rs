@@ -30,11 +30,11 @@ pub use context::Context;
 pub use events::Events;
 pub use handle::{Event, Handle, Nothing, Reply, StageRef};
 pub use kind::{ConsumerKind, Draws, Emits, HandleOf, Kind, ProducerConsumerKind, ProducerKind};
-pub use life::StageKind;
+pub use life::{Doing, StageKind};
 pub use source::{Out, SourceKind, Stopped};
 pub use subscription::Subscription;
 pub use token::StopToken;
-pub use traits::{Consumer, Init, Peer, Producer, ProducerConsumer};
+pub use traits::{Consumer, Init, Peer, PeerSide, Producer, ProducerConsumer};
 pub use upstream::Upstream;
 
 pub(crate) use builder::{Declared, Resolve, keep};

@@ -10,8 +10,8 @@ use super::context::{Common, Context, Emitter};
 use super::current;
 use super::handle::HandleParts;
 use super::kind::{Behaviour, HandleOf, Kind};
-use super::life::{Figures, Life, Order, Sending};
-use super::traits::{Init, Peer};
+use super::life::{Doing, Figures, Life, Order, Sending};
+use super::traits::{Init, Peer, PeerSide};
 use super::{Events, Subscription};
 use crate::error::{CancelReason, ExitReason, SpawnError, SubscriptionLost};
 use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side};
@@ -40,8 +40,10 @@ impl<K: Behaviour> Running<K> {
     /// Runs a callback, hands over what it emitted, applies what it asked for. A failure is the stage's end.
     fn callback<R>(
         &mut self,
+        doing: Doing,
         f: impl FnOnce(&mut K::Body, &mut Context<'_, K::Out>) -> anyhow::Result<R>,
     ) -> Result<R, ExitReason> {
+        self.common.life.figures.set_doing(doing);
         let ran = isolate(|| {
             let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
             let ran = f(&mut self.body, &mut ctx);
@@ -89,6 +91,7 @@ impl<K: Behaviour> Running<K> {
             Subscription::new(link.sub, &link.outlet)
         };
         let mut whole = false;
+        self.common.life.figures.set_doing(Doing::HandleEvents);
         let ran = isolate(|| {
             let events = Events::new(&mut slice, &mut self.rest, &mut whole, &subscription);
             let mut ctx = Context { emitter: K::out(self.emitter.as_mut()), common: &mut self.common };
@@ -135,7 +138,7 @@ impl<K: Behaviour> Running<K> {
         let (producer, cancel) = (link.outlet.name().clone(), link.cancel);
         let peer = peer_of(&link);
         drop(link);
-        self.callback(|body, ctx| K::cancelled(body, &peer, why, ctx))?;
+        self.callback(Doing::HandleCancel, |body, ctx| K::cancelled(body, &peer, why, ctx))?;
         self.unlinked(&producer, cancel, why)
     }
 
@@ -147,7 +150,7 @@ impl<K: Behaviour> Running<K> {
             why => self.lost(producer, cancel, why),
         }
         if self.one_was_done && self.inbox.links.is_empty() && self.common.finish.is_none() {
-            self.callback(|body, ctx| K::done(body, ctx))?;
+            self.callback(Doing::HandleDone, |body, ctx| K::done(body, ctx))?;
             self.common.finish.get_or_insert(ExitReason::Done);
         }
         Ok(())
@@ -174,14 +177,15 @@ impl<K: Behaviour> Running<K> {
     pub(crate) fn add_link(&mut self, link: Link<K::Feed>) -> anyhow::Result<()> {
         let peer = peer_of(&link);
         self.inbox.links.push(link);
-        self.callback(|body, ctx| K::subscribed(body, &peer, ctx)).map_err(|reason| Ended(reason).into())
+        self.callback(Doing::HandleSubscribe, |body, ctx| K::subscribed(body, &peer, ctx))
+            .map_err(|reason| Ended(reason).into())
     }
 
     /// A timer of the stage's own is due.
     fn alarm(&mut self, id: TimerId) -> anyhow::Result<()> {
         let Common { alarms, life, .. } = &mut self.common;
         if alarms.due(id, &life.runtime)? {
-            self.callback(|body, ctx| K::timer(body, id, ctx)).map_err(Ended)?;
+            self.callback(Doing::HandleTimer, |body, ctx| K::timer(body, id, ctx)).map_err(Ended)?;
         }
         Ok(())
     }
@@ -202,7 +206,7 @@ impl<K: Behaviour> Running<K> {
             }
             Some(Order::Close) if self.inbox.is_intake && !self.inbox.links.is_empty() => {
                 self.inbox.leave_all(false, &CancelReason::Cancelled);
-                self.callback(|body, ctx| K::done(body, ctx))?;
+                self.callback(Doing::HandleDone, |body, ctx| K::done(body, ctx))?;
                 Err(ExitReason::Done)
             }
             // A stage that is fed by others ends when they do; one that is not, now.
@@ -212,6 +216,7 @@ impl<K: Behaviour> Running<K> {
     }
 
     fn read(&mut self, letter: Letter<K>) -> Result<(), ExitReason> {
+        self.common.life.figures.set_doing(Doing::Call);
         let ran = isolate(|| {
             letter(self)?;
             if let Some(emitter) = &mut self.emitter {
@@ -238,16 +243,17 @@ impl<K: Behaviour> Running<K> {
                 name: note.name,
                 subscription: Subscription::new(note.sub, &outlet),
                 demand: note.demand,
+                side: PeerSide::Consumer,
             };
             match news {
                 News::Subscribed(note) => {
                     let (sub, peer) = (note.sub, peer(note));
-                    self.callback(|body, ctx| K::subscribed(body, &peer, ctx))?;
+                    self.callback(Doing::HandleSubscribe, |body, ctx| K::subscribed(body, &peer, ctx))?;
                     outlet.confirm(sub);
                 }
                 News::Cancelled(note, why) => {
                     let peer = peer(note);
-                    self.callback(|body, ctx| K::cancelled(body, &peer, &why, ctx))?;
+                    self.callback(Doing::HandleCancel, |body, ctx| K::cancelled(body, &peer, &why, ctx))?;
                 }
             }
         }
@@ -278,6 +284,7 @@ fn peer_of<E: Send + 'static>(link: &Link<E>) -> Peer {
         name: link.outlet.name().clone(),
         subscription: Subscription::new(link.sub, &link.outlet),
         demand: link.demand,
+        side: PeerSide::Producer,
     }
 }
 
@@ -289,12 +296,12 @@ pub(crate) fn rounds<K: Behaviour>(running: &mut Running<K>) -> ExitReason {
         }
         let granted = running.emitter.as_mut().map_or(0, |emitter| std::mem::take(&mut emitter.granted));
         let ran = if granted > 0 && K::SIDE == Some(Side::Grants) {
-            running.callback(|body, ctx| K::demand(body, granted, ctx))
+            running.callback(Doing::HandleDemand, |body, ctx| K::demand(body, granted, ctx))
         } else {
             match running.next() {
                 Round::Mail => running.mail(),
                 Round::Slice(link) => running.slice(link),
-                Round::Note(note) => running.callback(|body, ctx| K::note(body, &note, ctx)),
+                Round::Note(note) => running.callback(Doing::HandleNotification, |body, ctx| K::note(body, &note, ctx)),
                 Round::Ended(link, why) => running.link_ended(link, &why),
                 Round::Told(told) => running.told(told),
             }
@@ -483,7 +490,7 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     let common = Common { life: life.clone(), finish: None, asks: Vec::new(), alarms };
     let emitter = outlet.clone().map(Emitter::new);
     let mut running = Running { body, inbox, emitter, common, rest: Vec::new(), one_was_done: false };
-    match running.callback(|body, ctx| K::init(body, ctx)) {
+    match running.callback(Doing::Init, |body, ctx| K::init(body, ctx)) {
         Ok(Init::Ready) => {}
         Ok(Init::Decline) => return give_up(SpawnError::Declined { stage: name.clone() }, ExitReason::Shutdown),
         Err(ExitReason::Error(cause)) => {
@@ -555,6 +562,7 @@ fn end<K: Behaviour>(running: Running<K>, mut reason: ExitReason, keep: Option<K
     let _ = drop_each(std::mem::take(&mut inbox.buffer));
     life.runtime.registry().remove(&life.name, life.id);
     life.token.stop();
+    life.figures.set_doing(Doing::Terminate);
     match isolate(|| K::terminate(&mut body, &reason)) {
         Err(message) if !reason.is_failure() => reason = ExitReason::Panic(message),
         Ok(()) | Err(_) => {}

@@ -3,6 +3,7 @@
 use super::builder::Builder;
 use super::context::Emitter;
 use super::kind::{Behaviour, Emits, Kind, Never};
+use super::life::Doing;
 use super::run::{self, Running};
 use super::{Handle, Nothing, StopToken};
 use crate::error::{ExitReason, SpawnError};
@@ -115,6 +116,7 @@ impl<E: Send + 'static> Behaviour for SourceKind<E> {
 
     fn main(running: &mut Running<Self>) -> ExitReason {
         let run = running.body().run.take().expect("bug: a source runs once");
+        running.common.life.figures.set_doing(Doing::Source);
         let ran = isolate(|| run(running));
         match ran {
             Err(message) => ExitReason::Panic(message),

@@ -24,6 +24,17 @@ pub struct Peer {
     pub subscription: Subscription,
     /// Its numbers.
     pub demand: Demand,
+    /// Which side of it the other stage is.
+    pub side: PeerSide,
+}
+
+/// Which side of a subscription a [`Peer`] is: what a producer-consumer, which has both, wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerSide {
+    /// It emits, and this stage draws.
+    Producer,
+    /// It draws, and this stage emits.
+    Consumer,
 }
 
 /// A stage that emits: GenStage's producer.

@@ -1185,3 +1185,35 @@ fn p45_every_call_is_answered_or_fails_whenever_the_stage_ends() {
         }
     });
 }
+
+#[test]
+fn stats_say_what_a_stage_does_also_while_it_is_stuck() {
+    use drawgate::stage::Doing;
+    watchdog(|| {
+        let port = Port::bounded(4).spawn().unwrap();
+        let ((go, gate), (stuck, is_stuck)) = (mpsc::channel::<()>(), mpsc::channel());
+        let stage = drawgate::for_each(move |_: u64| {
+            stuck.send(()).unwrap();
+            let _ = gate.recv();
+        })
+        .subscribe_to(&port)
+        .spawn()
+        .unwrap();
+        until(|| stage.stats().doing == Doing::Waiting);
+        port.push(1).unwrap();
+        is_stuck.recv().unwrap();
+        assert_eq!(stage.stats().doing, Doing::HandleEvents);
+        drop(go);
+        let ((go, gate), (stuck, is_stuck)) = (mpsc::channel::<()>(), mpsc::channel());
+        stage.cast(move |(), _| {
+            stuck.send(()).unwrap();
+            let _ = gate.recv();
+        });
+        is_stuck.recv().unwrap();
+        assert_eq!(stage.stats().doing, Doing::Call);
+        drop(go);
+        port.close();
+        stage.join().unwrap();
+        assert_eq!(stage.stats().doing, Doing::Ended);
+    });
+}

@@ -4,7 +4,7 @@ use crate::support::{Counting, Quiet, Telling, until, watchdog};
 use drawgate::dispatch::{BroadcastDispatcher, PartitionDispatcher};
 use drawgate::error::CancelReason;
 use drawgate::prelude::*;
-use drawgate::stage::{Cancel, Demand, DemandMode, Peer};
+use drawgate::stage::{Cancel, Demand, DemandMode, Peer, PeerSide};
 use drawgate::{Nothing, SubscribeError, Subscription};
 use std::sync::mpsc;
 
@@ -562,6 +562,34 @@ impl Producer for Hears {
         Ok(())
     }
 }
+struct Middle(mpsc::Sender<(String, PeerSide)>);
+impl ProducerConsumer for Middle {
+    type In = u64;
+    type Out = u64;
+    fn handle_events(&mut self, events: Events<'_, u64>, ctx: &mut Context<'_, u64>) -> anyhow::Result<()> {
+        ctx.extend(events);
+        Ok(())
+    }
+    fn handle_subscribe(&mut self, peer: &Peer, _: &mut Context<'_, u64>) -> anyhow::Result<()> {
+        self.0.send((peer.name.to_string(), peer.side))?;
+        Ok(())
+    }
+}
+
+#[test]
+fn p43_a_stage_in_the_middle_knows_which_side_the_other_is() {
+    watchdog(|| {
+        let (tell, told) = mpsc::channel();
+        let port = Port::<u64>::bounded(1).name("p43-port").spawn().unwrap();
+        let middle = drawgate::producer_consumer(Middle(tell)).subscribe_to(&port).spawn().unwrap();
+        assert_eq!(told.recv().unwrap(), ("p43-port".into(), PeerSide::Producer));
+        drawgate::for_each(|_: u64| ()).name("p43-end").subscribe_to(&middle).spawn().unwrap();
+        assert_eq!(told.recv().unwrap(), ("p43-end".into(), PeerSide::Consumer));
+        port.close();
+        middle.join().unwrap();
+    });
+}
+
 struct HearsToo(mpsc::Sender<Heard>, mpsc::Sender<u64>);
 impl Consumer for HearsToo {
     type Event = u64;
