@@ -259,7 +259,7 @@ mod timer;
 mod loom_tests;
 
 pub use error::{CallError, ExitReason, PushError, RunError, SpawnError, StageError, SubscribeError};
-pub use flow::{Flow, Graph, Runnable, from_iter, from_receiver, from_upstream, merge, source};
+pub use flow::{Flow, Graph, Runnable, Stream, from_iter, from_receiver, from_upstream, merge, source, stream};
 pub use link::dispatch;
 pub use message::Message;
 pub use name::Name;

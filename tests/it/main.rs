@@ -9,4 +9,5 @@ mod ends;
 mod flow;
 mod life;
 mod port;
+mod stream;
 mod support;
