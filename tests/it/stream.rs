@@ -502,26 +502,27 @@ fn p52_a_manual_clock_knows_whether_the_thread_that_waits_is_a_stages() {
         // Made on a stage's thread, which takes from it, and taken from elsewhere after that: that sleep does not.
         let port = Port::<u64>::bounded(8).runtime(&rt).spawn().unwrap();
         let (give, given) = mpsc::channel();
-        let (events, pusher) = (port.clone(), port.clone());
+        let (events, stages) = (port.clone(), rt.clone());
         let stage = drawgate::fold((), |(), _: u64| ()).runtime(&rt).spawn().unwrap();
         stage.cast(move |(), _| {
-            let mut stream = events.stream().unwrap();
+            let one_by_one = Subscribe::new().max_demand(1);
+            let mut stream = drawgate::stream().runtime(&stages).subscribe_to_with(&events, one_by_one).open().unwrap();
             assert_eq!(stream.next(), Some(1));
             give.send(stream).unwrap();
         });
         clock.settle();
-        pusher.push(1).unwrap();
+        port.push(1).unwrap();
         let mut stream = given.recv().unwrap();
         clock.settle();
         let loops = std::thread::spawn(move || {
             let first = stream.next();
             (first, stream)
         });
-        for _ in 0..20 {
+        until(|| port.port_stats().pending_demand == 1);
+        for _ in 0..1000 {
+            std::thread::yield_now(); // it goes to sleep, in this while or later
             clock.settle();
         }
-        until(|| port.port_stats().pending_demand == 1000);
-        clock.settle();
         port.push(2).unwrap();
         assert_eq!(loops.join().unwrap().0, Some(2));
         clock.settle();
