@@ -166,6 +166,8 @@ fn p52_a_failure_in_the_flow_ends_it_and_finish_tells() {
             .hop()
             .try_map(|n| if n < 5 { Ok(n) } else { anyhow::bail!("no {n}") })
             .name("check")
+            .hop()
+            .map(|n| n)
             .stream()
             .unwrap();
         let mut taken = Vec::new();
