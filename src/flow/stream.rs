@@ -342,7 +342,8 @@ fn check<E>(options: &Subscribe<E>) -> Result<(), BadOption> {
 /// let jobs = drawgate::stream().subscribe_to(&urgent).subscribe_to_with(&bulk, Subscribe::new().max_demand(2)).open()?;
 /// bulk.push_all(vec![1, 2, 3]).map_err(|e| e.kind())?;
 /// urgent.push(10)?;
-/// (urgent.close(), bulk.close());
+/// urgent.close();
+/// bulk.close();
 /// assert_eq!(jobs.sum::<i32>(), 16); // ends when both are done
 /// # anyhow::Ok(())
 /// ```

@@ -544,8 +544,10 @@ fn p52_over_a_name() {
         let rt = Runtime::new();
         let (named, global) = (Port::<u64>::bounded(8).name("p52").runtime(&rt), Port::bounded(8).name(NUMBERS));
         let (named, global) = (named.spawn().unwrap(), global.spawn().unwrap());
-        (named.push(1).unwrap(), global.push(2).unwrap());
-        (named.close(), global.close());
+        named.push(1).unwrap();
+        global.push(2).unwrap();
+        named.close();
+        global.close();
         let by_name = drawgate::stream::<u64>().runtime(&rt).subscribe_to("p52").open().unwrap();
         assert_eq!(by_name.collect::<Vec<_>>(), [1]);
         assert_eq!(drawgate::stream().subscribe_to(&NUMBERS).open().unwrap().collect::<Vec<u64>>(), [2]);
