@@ -9,7 +9,7 @@ use super::launch::{Launch, Start};
 use crate::error::{BadOption, CancelReason, ExitReason, SpawnError, StageError, SubscribeError};
 use crate::link::{Cancel, Inbox, Link, Mailbox, Outlet, Round, Subscribe};
 use crate::runtime::Runtime;
-use crate::stage::{Declared, Event, Handle, Never, Order, Upstream, puller};
+use crate::stage::{Declared, Event, Handle, Never, Nudge, Order, Upstream, puller};
 use crate::sync::{Arc, Latch, Patience, Wait, not_from_guarded_code, thread};
 use crate::{Name, Port};
 use std::collections::VecDeque;
@@ -73,8 +73,6 @@ pub struct Stream<E: Send + 'static> {
     failed: Option<StageError>,
     /// Whether somebody asked how it ended.
     asked: bool,
-    /// The source whose end wakes it.
-    puller: Option<u64>,
     name: Name,
     id: u64,
     runtime: Runtime,
@@ -93,7 +91,6 @@ impl<E: Send + 'static> Stream<E> {
             intake,
             failed: None,
             asked: false,
-            puller: None,
             name: Name::from(format!("stream-{id}")),
             id,
             runtime,
@@ -230,16 +227,12 @@ impl<E: Send + 'static> Stream<E> {
         true
     }
 
-    /// The end of a source that takes its events from here wakes this.
-    fn listen(&mut self) {
-        let Some(source) = puller().filter(|source| self.puller != Some(source.id)) else { return };
-        let mail = Arc::downgrade(&self.inbox.mail);
-        source.token.on_stop(move || {
-            if let Some(mail) = mail.upgrade() {
-                mail.nudge();
-            }
-        });
-        self.puller = Some(source.id);
+    /// In the iterator of a source: what that is told wakes this.
+    fn listen(&self) {
+        if let Some(source) = puller() {
+            let mail: Arc<dyn Nudge> = self.inbox.mail.clone();
+            source.pulls_from(&mail);
+        }
     }
 
     /// Whether it was told to end.
