@@ -44,6 +44,21 @@
 //! ([`from_receiver`]), or what somebody else emits ([`from_upstream`]); and end in a value ([`fold`](Flow::fold),
 //! [`collect`](Flow::collect)), an action ([`for_each`](Flow::for_each)) or a stage of yours ([`to`](Flow::to)).
 //!
+//! Or its events come to you: [`stream`](Flow::stream) makes a [`Stream`] of it, an iterator on your own thread. A handle
+//! and a port have one too, and [`stream()`](stream()) is one over several. What the loop does not come for is not made, and
+//! leaving the loop ends the flow.
+//!
+//! ```
+//! let mut squares = drawgate::from_iter(1_u64..).parallel_map(4, |n| n * n).stream()?;
+//! let mut sum = 0;
+//! for square in squares.by_ref().take_while(|n| *n <= 100) {
+//!     sum += square;
+//! }
+//! squares.finish()?; // whether it ended well
+//! assert_eq!(sum, 385);
+//! # anyhow::Ok(())
+//! ```
+//!
 //! # Back-pressure
 //!
 //! A consumer asks for at most [`max_demand`](Subscribe::max_demand) events that it has not handled yet; a source that
@@ -176,8 +191,8 @@
 //! ```
 //!
 //! Stopping is cooperative: it is heard between two callbacks. Code of yours that blocks elsewhere is woken through a
-//! [`StopToken`]. Dropping a [`Graph`] closes its intake and waits, at most 5 s; dropping a [`Handle`] stops nothing; a
-//! port without a name closes when its last [`Port`] is gone, as a channel does.
+//! [`StopToken`]. Dropping a [`Graph`] closes its intake and waits, at most 5 s, and so does dropping the stream of a flow;
+//! dropping a [`Handle`] stops nothing; a port without a name closes when its last [`Port`] is gone, as a channel does.
 //!
 //! # Looking inside
 //!
@@ -262,7 +277,7 @@ mod timer;
 mod loom_tests;
 
 pub use error::{CallError, ExitReason, PushError, RunError, SpawnError, StageError, SubscribeError};
-pub use flow::{Flow, Graph, Runnable, from_iter, from_receiver, from_upstream, merge, source};
+pub use flow::{Flow, Graph, Runnable, Stream, from_iter, from_receiver, from_upstream, merge, source, stream};
 pub use link::dispatch;
 pub use message::Message;
 pub use name::Name;

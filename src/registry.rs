@@ -157,7 +157,7 @@ impl Registry {
         clock: &Clock,
         deadline: Deadline,
     ) -> Result<Port<E>, PushErrorKind> {
-        let latch = Latch::for_this_thread(awake);
+        let latch = Latch::new(awake);
         self.waiting.lock().push(latch.clone());
         let found = loop {
             latch.clear();

@@ -206,13 +206,21 @@ pub enum Telemetry<'a> {
         /// What the last try ended with.
         reason: &'a ExitReason,
     },
-    /// A graph was dropped, and a stage of it did not stop in the time that it was given: it goes on, and nobody waits
-    /// for it any more.
+    /// A graph, or the stream of a flow, was dropped, and a stage of it did not stop in the time that it was given: it goes
+    /// on, and nobody waits for it any more.
     LeftBehind {
         /// Which.
         stage: &'a Name,
         /// How long it was waited for.
         after: Duration,
+    },
+    /// A graph, or the stream of a flow, was dropped, and nobody asked it for the failure that it ended with. The stage's
+    /// `Ended`, which came before, said that somebody was told.
+    Unheard {
+        /// Which stage failed first.
+        stage: &'a Name,
+        /// Why.
+        reason: &'a ExitReason,
     },
     /// A stage ended.
     Ended {
@@ -220,7 +228,7 @@ pub enum Telemetry<'a> {
         stage: &'a Name,
         /// Why.
         reason: &'a ExitReason,
-        /// Whether anybody waits for its end and so hears of it.
+        /// Whether anybody waits for its end, or owns it, and so hears of it.
         told: bool,
     },
 }
@@ -241,6 +249,7 @@ impl Telemetry<'_> {
                 Some(format!("stage {stage:?} did not stop within {after:?} of its graph's drop: left behind"))
             }
             Self::NoThread { stage, cause } => Some(format!("no thread for stage {stage:?}: {cause}")),
+            Self::Unheard { stage, reason } => Some(format!("stage {stage:?} failed: {reason:#}")),
             Self::Ended { stage, reason, told: false } if reason.is_failure() => {
                 Some(format!("stage {stage:?} failed: {reason:#}"))
             }

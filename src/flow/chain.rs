@@ -7,13 +7,14 @@ use super::step::{
     AnyHead, Chunks, ChunksWithin, Divert, Fed, Filter, FlatMap, Halt, Hop, Inspect, Map, Number, Numbered, One, Step,
     Take, Then, TryMap,
 };
+use super::stream::Stream;
 use crate::Name;
 use crate::error::{BadOption, SpawnError};
 use crate::link::Subscribe;
 use crate::runtime::Runtime;
 use crate::stage::{
     Builder, Context, Declared, Draws, Events, Handle, Kind, Nothing, Out, ProducerConsumer, ProducerConsumerKind,
-    Slices, StageKind, StepBody, StepKind, Stopped, Upstream,
+    Slices, StageKind, StepBody, StepKind, Stopped, Upstream, pull,
 };
 use crate::sync::Arc;
 use std::fmt;
@@ -37,7 +38,7 @@ use std::time::Duration;
 /// assert_eq!(longest, 6);
 /// # anyhow::Ok(())
 /// ```
-#[must_use = "a flow does nothing until `run` or `spawn`"]
+#[must_use = "a flow does nothing until `run`, `spawn` or `stream`"]
 pub struct Flow<E: Send + 'static, T: Step<E> = Hop> {
     head: Head<T::In>,
     steps: T,
@@ -48,7 +49,8 @@ pub struct Flow<E: Send + 'static, T: Step<E> = Hop> {
 }
 
 /// A flow that begins with an iterator, on a thread of its own. No more is pulled than somebody downstream has asked for,
-/// and each item is handed down before the next is pulled. A panic in the iterator is a failure, not an end.
+/// and each item is handed down before the next is pulled. A panic in the iterator is a failure, not an end. A
+/// [`Stream`] in it ends when this source is told to.
 ///
 /// ```
 /// assert_eq!(drawgate::from_iter(1..=4).fold(0, |sum, n| *sum += n).run()?, 10);
@@ -63,11 +65,16 @@ where
         let mut iter = iter.into_iter();
         loop {
             out.ready()?;
-            match iter.next() {
+            match pull(&mut iter) {
                 Some(item) => out.emit(item)?,
-                None => return Ok(()),
+                None => break,
             }
         }
+        // An iterator that gave up since the stage is told to end: it ends as it was told.
+        if out.stop_token().is_stopping() {
+            out.ready()?;
+        }
+        Ok(())
     })
 }
 
@@ -473,6 +480,39 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
     /// Gathers all events, which `run` gives.
     pub fn collect(self) -> Runnable<Vec<E>> {
         self.fold(Vec::new(), |all, event| all.push(event))
+    }
+
+    /// Starts what is written, and hands its events to whoever takes them from the stream: the end of this flow has no
+    /// thread of its own. Right after a hop or a parallel step the stream draws from the stages above, with the hop's
+    /// options; else its demand is the default.
+    ///
+    /// # Errors
+    /// A stage could not be started; those that were are told to stop.
+    ///
+    /// ```
+    /// let mut longest = "";
+    /// let words = drawgate::from_iter(["sluice", "gate", "mill"]).filter(|word| word.len() > 4).hop();
+    /// for word in words.stream()? {
+    ///     longest = word;
+    /// }
+    /// assert_eq!(longest, "sluice");
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn stream(mut self) -> Result<Stream<E>, SpawnError> {
+        let runtime = self.runtime.take().unwrap_or_else(|| Runtime::global().clone());
+        check(self.bad.take(), self.name.as_ref())?;
+        // Stages above are drawn from directly, if nothing is done to their events here.
+        let Self { head, steps, name, .. } = self;
+        let (start, above, options, intake) = match steps.unstepped(AnyHead(head)) {
+            Ok(AnyHead(Head::Lanes { start, options, name, intake })) => (start, name, options, intake),
+            Ok(AnyHead(head)) => {
+                (Flow { name, ..Flow::new(head, Hop, None) }.into_start(), None, Subscribe::new(), false)
+            }
+            Err((steps, AnyHead(head))) => {
+                (Flow { name, ..Flow::new(head, steps, None) }.into_start(), None, Subscribe::new(), false)
+            }
+        };
+        Stream::of_flow(runtime, start, above, &options, intake)
     }
 
     /// Starts what is written; others may subscribe to its end. Its stages end when the source is done, or when nobody

@@ -5,7 +5,7 @@ use crate::Name;
 use crate::error::{ExitReason, RunError, SpawnError, StageError};
 use crate::runtime::{Runtime, Telemetry};
 use crate::snapshot::Snapshot;
-use crate::stage::{Life, Order, StageRef, Watcher};
+use crate::stage::{Life, Nudge, Order, StageRef, Watcher};
 use crate::sync::{Arc, Clock, Condvar, Deadline, Mutex, Rank, thread};
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,6 +20,8 @@ pub(super) struct GraphState {
     state: Mutex<State>,
     /// Predicate: `alive == 0`, or a failure was recorded. Notified by each end and each failure.
     changed: Condvar,
+    /// Of a stream: whoever takes from it, and waits for events.
+    end: Option<Arc<dyn Nudge>>,
 }
 
 #[derive(Default)]
@@ -32,8 +34,8 @@ struct State {
 }
 
 impl GraphState {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(Rank::Life, State::default()), changed: Condvar::new() })
+    pub(super) fn new(end: Option<Arc<dyn Nudge>>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(Rank::Life, State::default()), changed: Condvar::new(), end })
     }
 
     /// A stage is about to start, and may end before it is added.
@@ -70,6 +72,15 @@ impl GraphState {
         for (_, life) in lives {
             life.order(order.clone());
         }
+        if let Some(end) = &self.end {
+            end.nudge();
+        }
+    }
+
+    /// What it was told to do from elsewhere. After a failure that is nothing: the end hears of it behind what was emitted.
+    pub(super) fn ordered(&self) -> Option<Order> {
+        let state = self.state.lock();
+        state.order.clone().filter(|_| state.first.is_none())
     }
 
     /// Waits until all have ended; after a failure, or with a limit, no longer than that. Says who still runs.
@@ -93,6 +104,44 @@ impl GraphState {
         drop(state);
         let stuck = stages.iter().filter(|(_, life)| !life.has_ended()).map(|(_, life)| life.name.clone()).collect();
         (first, stuck)
+    }
+}
+
+impl GraphState {
+    /// Waits until all have ended, and says whether well: else the first failure. After it the others get 5 s.
+    pub(super) fn outcome(&self) -> Result<(), StageError> {
+        match self.wait(None) {
+            (None, _) => Ok(()),
+            (Some(mut first), stuck) => {
+                first.stuck = stuck;
+                Err(first)
+            }
+        }
+    }
+
+    /// The owner is dropped, and has not asked how it ends.
+    pub(super) fn abandon(&self, runtime: &Runtime) {
+        if thread::panicking() {
+            self.order(&Order::Stop(ExitReason::Shutdown));
+            return;
+        }
+        self.order(&Order::Close);
+        let (first, stuck) = self.wait(Some(GRACE));
+        if !stuck.is_empty() {
+            self.order(&Order::Stop(ExitReason::Shutdown));
+        }
+        for stage in &stuck {
+            runtime.report(&Telemetry::LeftBehind { stage, after: GRACE });
+        }
+        if let Some(StageError { stage, reason, .. }) = &first {
+            runtime.report(&Telemetry::Unheard { stage, reason });
+        }
+    }
+
+    /// A stage could not be started: ends those that were.
+    pub(super) fn give_up(&self) {
+        self.order(&Order::Stop(ExitReason::Shutdown));
+        let (_, _stuck) = self.wait(Some(GRACE));
     }
 }
 
@@ -152,13 +201,12 @@ impl<A: Send + 'static> Runnable<A> {
     /// A stage could not be started; those that were are told to stop.
     pub fn spawn(self) -> Result<Graph<A>, SpawnError> {
         let runtime = self.runtime.unwrap_or_else(|| Runtime::global().clone());
-        let state = GraphState::new();
+        let state = GraphState::new(None);
         let mut launch = Launch { runtime, graph: Some(state.clone()) };
         match (self.start)(&mut launch, self.name) {
             Ok(last) => Ok(Graph { state, last, joined: false, result: PhantomData }),
             Err(cause) => {
-                state.order(&Order::Stop(ExitReason::Shutdown));
-                let (_, _stuck) = state.wait(Some(GRACE));
+                state.give_up();
                 Err(cause)
             }
         }
@@ -182,8 +230,9 @@ impl<A> fmt::Debug for Runnable<A> {
 /// A running flow, owned. The first stage that fails ends the others, and is what [`join`](Self::join) returns.
 ///
 /// Dropping it closes its intake and waits at most 5 s for what is inside; a stage that is still busy then, as a source
-/// that reads from a silent socket, is left behind and [reported](crate::runtime::Telemetry::LeftBehind). Dropping it in a
-/// panic stops it and does not wait.
+/// that reads from a silent socket, is left behind and [reported](crate::runtime::Telemetry::LeftBehind), as is a
+/// [failure](crate::runtime::Telemetry::Unheard) that nobody asks for any more. Dropping it in a panic stops it and does
+/// not wait.
 ///
 /// ```
 /// let graph = drawgate::from_iter(0..u64::MAX).fold(0, |count: &mut u64, _| *count += 1).spawn()?;
@@ -207,11 +256,7 @@ impl<A: Send + 'static> Graph<A> {
     /// The first failure. After it the others get 5 s to stop; those that do not are named in the error and go on.
     pub fn join(mut self) -> Result<A, StageError> {
         self.joined = true;
-        let (first, stuck) = self.state.wait(None);
-        if let Some(mut first) = first {
-            first.stuck = stuck;
-            return Err(first);
-        }
+        self.state.outcome()?;
         let no_state = || {
             let cause = anyhow::anyhow!("its state was made on its own thread and stayed there");
             StageError::new(self.last.name.clone(), ExitReason::error(cause))
@@ -245,20 +290,8 @@ impl<A> Graph<A> {
 
 impl<A> Drop for Graph<A> {
     fn drop(&mut self) {
-        if self.joined {
-            return;
-        }
-        if thread::panicking() {
-            self.state.order(&Order::Stop(ExitReason::Shutdown));
-            return;
-        }
-        self.state.order(&Order::Close);
-        let (_, stuck) = self.state.wait(Some(GRACE));
-        if !stuck.is_empty() {
-            self.state.order(&Order::Stop(ExitReason::Shutdown));
-        }
-        for stage in &stuck {
-            self.last.report(&Telemetry::LeftBehind { stage, after: GRACE });
+        if !self.joined {
+            self.state.abandon(&self.last.runtime);
         }
     }
 }
@@ -284,9 +317,9 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// Ends a graph from elsewhere, as from a thread that waits for signals. Never blocks.
+/// Ends a graph, or a stream, from elsewhere, as from a thread that waits for signals. Never blocks.
 #[derive(Clone)]
-pub struct Stopper(Arc<GraphState>);
+pub struct Stopper(pub(super) Arc<GraphState>);
 impl Stopper {
     /// Closes the intake: sources end, what is inside is still handled, and `join` returns its result.
     pub fn stop_intake(&self) {

@@ -458,7 +458,7 @@ impl<E: Send + 'static> Outlet<E> {
     ) -> Result<Option<E>, PushError<E>> {
         let accepted = matches!(way, WayIn::Accepted | WayIn::AcceptedLater);
         let later = matches!(way, WayIn::Later | WayIn::AcceptedLater) && !routed.discard;
-        let latch = Latch::for_this_thread(&self.awake);
+        let latch = Latch::new(&self.awake);
         let (ticket, lane) = {
             let joined = self.with(|state, fx| {
                 let lane = Self::lane_of(state, routed);

@@ -1,6 +1,7 @@
 //! What a consumer says when it subscribes.
 
-use crate::error::BadOption;
+use crate::Name;
+use crate::error::{BadOption, CancelReason, ExitReason, SubscriptionLost};
 use crate::sync::Arc;
 use std::fmt;
 
@@ -29,6 +30,26 @@ pub struct Demand {
     pub manual: bool,
     /// What happens to the consumer when the producer fails or cancels.
     pub cancel: Cancel,
+}
+
+impl Cancel {
+    /// The reason with which a consumer ends that lost this producer by something else than its being done; nothing if it
+    /// lives on.
+    pub(crate) fn ends_with(self, producer: &Name, why: &CancelReason) -> Option<ExitReason> {
+        let reason = match why {
+            CancelReason::Down(reason) | CancelReason::CancelledWith(reason) => reason.clone(),
+            CancelReason::Replaced => return None,
+            CancelReason::Cancelled | CancelReason::NoProducer => {
+                ExitReason::error(SubscriptionLost { producer: producer.clone(), reason: why.clone() })
+            }
+        };
+        let ends = match self {
+            Self::Permanent => true,
+            Self::Transient => !matches!(reason, ExitReason::Normal | ExitReason::Shutdown),
+            Self::Temporary => false,
+        };
+        ends.then_some(reason)
+    }
 }
 
 /// Options of one subscription, GenStage's: at most `max_demand` events are asked for and not yet handled, and more are

@@ -6,11 +6,16 @@ use super::life::Life;
 use crate::Name;
 use crate::sync::{Arc, Mutex, Rank, not_from_guarded_code};
 use once_cell::sync::Lazy;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 thread_local! { static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::new(None) }; }
+
+thread_local! {
+    /// Whether the stage is in its iterator, which makes the next event.
+    static PULLING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Rank `Life`: who waits for whom, over all runtimes.
 static WAITS: Lazy<Mutex<HashMap<u64, Waits>>> = Lazy::new(|| Mutex::new(Rank::Life, HashMap::new()));
@@ -29,6 +34,24 @@ pub(super) fn set(life: &Arc<Life>) {
 }
 pub(super) fn clear() {
     CURRENT.with(|current| *current.borrow_mut() = None);
+}
+
+/// Takes the next event of a source out of its iterator. What waits inside may give up when the stage is told to end:
+/// nothing that is made there is emitted after that.
+#[inline]
+pub(crate) fn pull<T>(iter: &mut impl Iterator<Item = T>) -> Option<T> {
+    PULLING.set(true);
+    let item = iter.next();
+    PULLING.set(false); // after a panic the stage ends
+    item
+}
+
+/// The stage in whose iterator the calling code is, if it is in one.
+pub(crate) fn puller() -> Option<Arc<Life>> {
+    if !PULLING.get() {
+        return None;
+    }
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// Published until the first of its clones is dropped. Whoever answers has one, and drops it before the answer: from then

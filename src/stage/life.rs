@@ -8,7 +8,7 @@ use crate::error::ExitReason;
 use crate::runtime::Runtime;
 use crate::sync::atomic::Figure;
 use crate::sync::chan::{Receiver, Sender, bounded};
-use crate::sync::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank};
+use crate::sync::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank, Weak};
 use crate::{Name, link};
 use std::any::Any;
 use std::sync::atomic::Ordering::Relaxed;
@@ -85,6 +85,8 @@ pub enum StageKind {
 struct State {
     reason: Option<ExitReason>,
     order: Option<Order>,
+    /// Of a source: the stream that its iterator waits in, or did last.
+    pulls_from: Option<Weak<dyn Nudge>>,
     monitors: Vec<Sender<ExitReason>>,
     /// How many wait for the end, or own it.
     waiters: usize,
@@ -226,9 +228,24 @@ impl Life {
         if matches!(order, Order::Stop(_)) && matches!(state.order, Some(Order::Close)) {
             state.order = Some(order);
         }
+        let pulls_from = state.pulls_from.clone();
         drop(state);
         self.token.stop();
         self.nudge.nudge();
+        if let Some(stream) = pulls_from.and_then(|stream| stream.upgrade()) {
+            stream.nudge();
+        }
+    }
+
+    /// Says what its iterator is about to wait in, so that an order wakes that, too: at once if there is one already.
+    pub(crate) fn pulls_from(&self, stream: &Arc<dyn Nudge>) {
+        let mut state = self.state.lock();
+        state.pulls_from = Some(Arc::downgrade(stream));
+        let ordered = state.order.is_some();
+        drop(state);
+        if ordered {
+            stream.nudge();
+        }
     }
 
     pub(crate) fn ordered(&self) -> Option<Order> {

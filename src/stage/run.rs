@@ -13,7 +13,7 @@ use super::kind::{Behaviour, HandleOf, Kind};
 use super::life::{Doing, Figures, Life, Order, Sending};
 use super::traits::{Init, Peer, PeerSide};
 use super::{Events, Subscription};
-use crate::error::{CancelReason, ExitReason, SpawnError, SubscriptionLost};
+use crate::error::{CancelReason, ExitReason, SpawnError};
 use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side};
 use crate::runtime::Telemetry;
 use crate::sync::chan::{Sender, bounded};
@@ -147,31 +147,17 @@ impl<K: Behaviour> Running<K> {
         match why {
             CancelReason::Down(ExitReason::Done) => self.one_was_done = true,
             CancelReason::Replaced => return Ok(()),
-            why => self.lost(producer, cancel, why),
+            why => {
+                if let Some(reason) = cancel.ends_with(producer, why) {
+                    self.common.finish.get_or_insert(reason);
+                }
+            }
         }
         if self.one_was_done && self.inbox.links.is_empty() && self.common.finish.is_none() {
             self.callback(Doing::HandleDone, |body, ctx| K::done(body, ctx))?;
             self.common.finish.get_or_insert(ExitReason::Done);
         }
         Ok(())
-    }
-
-    /// What a consumer does that lost a producer by something else than its being done.
-    fn lost(&mut self, producer: &crate::Name, cancel: Cancel, why: &CancelReason) {
-        let reason = match why {
-            CancelReason::Down(reason) | CancelReason::CancelledWith(reason) => reason.clone(),
-            CancelReason::Cancelled | CancelReason::NoProducer | CancelReason::Replaced => {
-                ExitReason::error(SubscriptionLost { producer: producer.clone(), reason: why.clone() })
-            }
-        };
-        let ends = match cancel {
-            Cancel::Permanent => true,
-            Cancel::Transient => !matches!(reason, ExitReason::Normal | ExitReason::Shutdown),
-            Cancel::Temporary => false,
-        };
-        if ends {
-            self.common.finish.get_or_insert(reason);
-        }
     }
 
     pub(crate) fn add_link(&mut self, link: Link<K::Feed>) -> anyhow::Result<()> {

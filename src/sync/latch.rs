@@ -5,19 +5,27 @@
 //!
 //! | state    | meaning                                | left by                                    |
 //! |----------|----------------------------------------|--------------------------------------------|
-//! | `EMPTY`  | nobody came since the last `clear`     | `wake` → `WOKEN`; `wait` → `PARKED`        |
-//! | `WOKEN`  | somebody came; `wait` returns at once  | `clear` → `EMPTY`                          |
+//! | `EMPTY`  | nobody came since the last `clear`     | `wake` → `WOKEN`; `park` → one of the last |
+//! | `WOKEN`  | somebody came; `park` returns at once  | `clear` → `EMPTY`                          |
 //! | `PARKED` | the owner sleeps on the condvar        | `wake` → `WOKEN`; a deadline → `EMPTY`     |
+//! | `ASLEEP` | the same, and is counted as asleep     | `wake` → `WOKEN`; a deadline → `EMPTY`     |
 //!
 //! The owner clears, looks at everything that could concern it, and waits only if it found nothing. Whoever changes
-//! something that could concern it does so first and wakes then.
+//! something that could concern it does so first and wakes then. The owner may hand the latch on to another thread while
+//! it does not wait, as a stream does that is moved.
 //!
 //! # Why no wake is lost
 //! `clear`, `wake` and the step to `PARKED` are read-modify-writes of one word, so they are in one order. A wake before
 //! the clear: the clear reads what the wake wrote (acquire, release), so the look that follows sees the change. A wake
 //! after the clear: the word is `WOKEN` when the owner tries `EMPTY → PARKED`, which fails; or it is `PARKED`, and then
 //! the waker takes the mutex, which the owner holds from before that step until it is inside the condvar's wait, and
-//! notifies. Models: `loom_tests::latch`.
+//! notifies. Models: `loom_tests::latch`. What is said of `PARKED` here holds for `ASLEEP`: they differ in nothing else.
+//!
+//! # Why each sleep is counted once, and each wake
+//! Whether the owner's thread is one that [`Awake`] counts is asked when it parks, since the next wait may be another
+//! thread's, and stands in the word itself. So whoever makes the step out (a waker, or the owner at its deadline; a
+//! read-modify-write, hence one of them) knows from the value it replaced whether that sleep was counted. A flag beside
+//! the word would not do: an owner that is back may have set it for its next wait before a slow waker reads it.
 
 use super::atomic::{AtomicU32, Ordering::*};
 use super::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank, Weak, thread};
@@ -26,33 +34,23 @@ use std::time::{Duration, Instant};
 const EMPTY: u32 = 0;
 const WOKEN: u32 = 1;
 const PARKED: u32 = 2;
+const ASLEEP: u32 = 3;
 
 /// See the module's page.
 pub(crate) struct Latch {
     state: CachePadded<AtomicU32>,
     /// Rank `Latch`, protects nothing but the step into the condvar's wait.
     gate: Mutex<()>,
-    /// Predicate: `state != PARKED`. Notified by `wake`, once per step out of `PARKED`. One waiter, the owner.
+    /// Predicate: `state` is neither `PARKED` nor `ASLEEP`. Notified by `wake`, once per step out of them. One waiter, the
+    /// owner.
     unparked: Condvar,
     awake: Arc<Awake>,
-    /// Whether its owner is one of the threads that `awake` counts.
-    counted: bool,
 }
 
 impl Latch {
-    /// The latch of a thread that is counted, or will be.
+    /// A latch for one thread at a time, whether `awake` counts it (a stage's) or not (a pusher's).
     pub(crate) fn new(awake: &Arc<Awake>) -> Arc<Self> {
-        Self::make(awake, true)
-    }
-
-    /// A latch for the calling thread, which may be anybody's: a pusher's.
-    pub(crate) fn for_this_thread(awake: &Arc<Awake>) -> Arc<Self> {
-        Self::make(awake, awake.counts_this_thread())
-    }
-
-    fn make(awake: &Arc<Awake>, counted: bool) -> Arc<Self> {
         Arc::new(Self {
-            counted,
             state: CachePadded::new(AtomicU32::new(EMPTY)),
             gate: Mutex::new(Rank::Latch, ()),
             unparked: Condvar::new(),
@@ -65,14 +63,15 @@ impl Latch {
     pub(crate) fn wake(&self) {
         // ORDERING: Release, so that the owner, whose `clear` acquires, sees what was changed before; Acquire is not
         // needed for that but makes wakes of several threads one chain.
-        if self.state.swap(WOKEN, AcqRel) == PARKED {
-            self.unpark();
+        let was = self.state.swap(WOKEN, AcqRel);
+        if was >= PARKED {
+            self.unpark(was);
         }
     }
 
     #[cold]
-    fn unpark(&self) {
-        if self.counted {
+    fn unpark(&self, was: u32) {
+        if was == ASLEEP {
             self.awake.rise();
         }
         drop(self.gate.lock());
@@ -103,21 +102,23 @@ impl Latch {
             }
             _ => None,
         };
+        let counted = self.awake.counts_this_thread();
+        let parked = if counted { ASLEEP } else { PARKED };
         let mut guard = self.gate.lock();
         // ORDERING: Release pairs with the swap in `wake`, as the clear before it; Acquire with a wake that came first.
-        if self.state.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_ok() {
-            if self.counted {
+        if self.state.compare_exchange(EMPTY, parked, AcqRel, Acquire).is_ok() {
+            if counted {
                 self.awake.sink();
             }
             // ORDERING: Acquire: reads from the wake that ends the sleep.
-            while self.state.load(Acquire) == PARKED {
+            while self.state.load(Acquire) == parked {
                 match deadline.instant() {
                     Some(at) if manual.is_none() => {
                         guard = self.unparked.wait_until(guard, at);
-                        // The step out of `PARKED` is the waker's or ours, never both: who makes it counts us awake.
+                        // The step out of `parked` is the waker's or ours, never both: who makes it counts us awake.
                         if deadline.passed(clock)
-                            && self.state.compare_exchange(PARKED, EMPTY, AcqRel, Acquire).is_ok()
-                            && self.counted
+                            && self.state.compare_exchange(parked, EMPTY, AcqRel, Acquire).is_ok()
+                            && counted
                         {
                             self.awake.rise();
                         }
@@ -188,7 +189,7 @@ impl Awake {
 
     #[cfg(not(all(test, drawgate_loom)))]
     fn counts_this_thread(self: &Arc<Self>) -> bool {
-        COUNTED_BY.with_borrow(|by| by.as_ptr() == Arc::as_ptr(self))
+        COUNTED_BY.try_with(|by| by.borrow().as_ptr() == Arc::as_ptr(self)).unwrap_or(false)
     }
     #[cfg(all(test, drawgate_loom))]
     fn counts_this_thread(self: &Arc<Self>) -> bool {

@@ -145,6 +145,7 @@ impl Timer {
         let shared = self.shared.clone();
         let awake = self.awake.guard();
         thread::spawn("drawgate-timer".into(), None, move || {
+            awake.enter();
             let _awake = awake;
             shared.run();
         })

@@ -11,6 +11,7 @@ mod life;
 mod notifications;
 mod pool;
 mod port;
+mod stream;
 mod subscriptions;
 mod support;
 mod timers;
