@@ -82,7 +82,9 @@ pub(crate) use mail::Mailbox;
 pub(crate) use note::Notification as Note;
 pub use note::Notification;
 pub(crate) use outlet::{Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed, Staged, WayIn, Weigh};
-pub(crate) use state::{Drawn, MarkAs, News, Options, PeerNote, Side, Told};
+#[cfg(feature = "test-util")]
+pub(crate) use state::{Drawn, MarkAs};
+pub(crate) use state::{News, Options, PeerNote, Side, Told};
 pub use subscribe::{Cancel, Demand, Subscribe};
 pub(crate) use waited::{WaitFor, Waited};
 
