@@ -341,10 +341,10 @@ impl<In, Out: Send + 'static, S> Handle<In, Out, S> {
     ///
     /// ```
     /// use drawgate::{prelude::*, stage::DemandMode};
-    /// let port_less = drawgate::producer(Numbers(0)).demand(DemandMode::Accumulate).spawn()?;
-    /// let first = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&port_less).spawn()?;
-    /// let second = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&port_less).spawn()?;
-    /// port_less.set_demand(DemandMode::Forward)?; // both are there
+    /// let numbers = drawgate::producer(Numbers(0)).demand(DemandMode::Accumulate).spawn()?;
+    /// let first = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&numbers).spawn()?;
+    /// let second = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&numbers).spawn()?;
+    /// numbers.set_demand(DemandMode::Forward)?; // both are there
     /// assert_eq!(first.finish()? + second.finish()?, 2000);
     ///
     /// struct Numbers(u64);
