@@ -688,7 +688,8 @@ fn p40_a_declared_producer_that_has_ended_counts_as_a_cancel_for_its_reason() {
         };
         let fate = |mode, dead: &Emitting<Quiet>| {
             let options = Subscribe::new().cancel(mode);
-            let log = drawgate::consumer(Log::new().0).subscribe_to_with(dead, options).spawn().unwrap();
+            let (log, _told) = Log::new();
+            let log = drawgate::consumer(log).subscribe_to_with(dead, options).spawn().unwrap();
             let fate = match log.call(|_, _| ()) {
                 Ok(()) => None,
                 Err(_) => log.join_timeout(Duration::MAX).unwrap(),

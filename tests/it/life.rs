@@ -938,8 +938,11 @@ fn drops_that_panic_of_discarded_events_keep_nobody_from_ending() {
     watchdog(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
         let producer = drawgate::producer(Bombs).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
-        let [a, b] = [(), ()].map(|()| drawgate::consumer(Looks).subscribe_to(&producer).spawn().unwrap());
+        let [a, b] = [(), ()].map(|()| drawgate::consumer(Looks).spawn().unwrap());
         let busy = [occupy(&a), occupy(&b)];
+        for consumer in [&a, &b] {
+            consumer.subscribe_with(&producer, Subscribe::new().manual()).unwrap().ask(3).unwrap();
+        }
         plant(&producer, &dropped, 3);
         // Their lanes are dropped with them.
         a.request_stop(ExitReason::Normal);

@@ -617,8 +617,8 @@ fn p53_a_worker_hears_of_a_stop_and_tries_no_more() {
         assert_eq!(begins.recv(), Ok(0));
         pool.request_stop(ExitReason::Shutdown);
         let counts = pool.finish().unwrap();
-        assert_eq!((counts.failed, counts.restarted), (1, 0));
-        assert_eq!(port.stats().buffered, 1);
+        // The other one stays, or was given out in the moment between the worker's hearing and the pool's.
+        assert_eq!((counts.restarted, counts.failed as usize + port.stats().buffered), (0, 2));
     });
 }
 

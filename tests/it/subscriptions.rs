@@ -247,6 +247,7 @@ fn p32_the_end_of_a_stage_that_holds_back_lets_its_events_through() {
         producer.cast(|_, ctx| ctx.done());
         consumer.join().unwrap();
         assert_eq!(take(&slices, 3), [0, 1, 2]);
+        producer.join().unwrap();
         assert!(producer.set_demand(DemandMode::Forward).is_err());
     });
 }
