@@ -102,7 +102,7 @@ fn demand_is_never_granted_twice() {
     explore(|| {
         let producer = Stage::emitting(1, Side::Grants);
         let outlet = producer.outlet();
-        let subs = [2, 3].map(|id| outlet.subscribe(&slices_of(4), &nobody(), &Name::from("c"), id).unwrap());
+        let subs = [2, 3].map(|id| somebody(&outlet, slices_of(4), id));
         let asks = subs.map(|sub| {
             let outlet = outlet.clone();
             spawn(move || {
@@ -125,8 +125,7 @@ fn demand_is_never_granted_twice() {
 fn cancel_returns_unused_demand() {
     explore(|| {
         let outlet = outlet(Side::Grants, None, &nobody());
-        let [leaves, stays] =
-            [1, 2].map(|id| outlet.subscribe(&slices_of(4), &nobody(), &Name::from("c"), id).unwrap());
+        let [leaves, stays] = [1, 2].map(|id| somebody(&outlet, slices_of(4), id));
         outlet.ask(leaves, 2);
         let has_left = Arc::new(AtomicBool::new(false));
         let consumers = spawn({
@@ -158,7 +157,7 @@ fn what_was_told_already_is_offset_against_later_asks() {
     explore(|| {
         let producer = Stage::emitting(1, Side::Grants);
         let outlet = producer.outlet();
-        let leaves = outlet.subscribe(&slices_of(4), &nobody(), &Name::from("c"), 3).unwrap();
+        let leaves = somebody(&outlet, slices_of(4), 3);
         outlet.ask(leaves, 2);
         let consumer = Stage::new(2).subscribed(&outlet, Subscribe::new().max_demand(4).manual());
         let stays = consumer.inbox.links[0].sub;
@@ -178,8 +177,7 @@ fn a_grant_wakes_an_idle_producer_whatever_was_taken_back() {
     explore(|| {
         let producer = Stage::emitting(1, Side::Grants);
         let outlet = producer.outlet();
-        let [leaves, stays] =
-            [2, 3].map(|id| outlet.subscribe(&slices_of(4), &nobody(), &Name::from("c"), id).unwrap());
+        let [leaves, stays] = [2, 3].map(|id| somebody(&outlet, slices_of(4), id));
         let produces = produce(producer, 1, |_| ());
         outlet.ask(leaves, 1);
         outlet.leave(leaves, false, CancelReason::Cancelled);
@@ -273,7 +271,7 @@ fn goes_while_another_waits(go: fn(&Outlet<E>, SubId)) {
     explore(move || {
         let producer = Stage::emitting_by(1, Side::Grants, BroadcastDispatcher::new());
         let outlet = producer.outlet();
-        let slow = outlet.subscribe(&slices_of(1), &nobody(), &Name::from("c"), 3).unwrap();
+        let slow = somebody(&outlet, slices_of(1), 3);
         let eager = Stage::new(2).subscribed(&outlet, slices_of(1));
         let threads = [produce(producer, 1, |_| ()), consume(eager, vec![0])];
         go(&outlet, slow);
@@ -338,7 +336,7 @@ fn a_stage_whose_last_consumer_leaves_hears_of_it() {
         let mut middle = Stage::emitting(1, Side::Gate).subscribed(&port, slices_of(1));
         middle.inbox.ends_abandoned = true;
         let own = middle.outlet();
-        let below = own.subscribe(&slices_of(1), &nobody(), &Name::from("d"), 3).unwrap();
+        let below = somebody(&own, slices_of(1), 3);
         own.ask(below, 4);
         let emits = spawn(move || {
             loop {
@@ -387,7 +385,7 @@ fn what_an_emit_was_told_outlives_the_mail_that_comes_first() {
             producer
         });
         let subscribes = spawn(move || {
-            let sub = own.subscribe(&slices_of(1), &nobody(), &Name::from("c"), 3).unwrap();
+            let sub = somebody(&own, slices_of(1), 3);
             own.ask(sub, 1);
         });
         mail.post(Letter::Number(1)).unwrap();

@@ -29,8 +29,8 @@ use crate::Name;
 use crate::error::{CancelReason, ExitReason, PushError};
 use crate::link::dispatch::{DemandDispatcher, Dispatcher};
 use crate::link::{
-    BufferKeep, DemandMode, Hooks, Inbox, Link, Mailbox, Note, Options, Outlet, OwnSide, Round, Side, Staged, SubId,
-    Subscribe, Told, WayIn,
+    DemandMode, Hooks, Inbox, Link, Mailbox, Note, Options, Outlet, OwnSide, Round, Side, Staged, SubId, Subscribe,
+    Subscriber, Told, WayIn,
 };
 use crate::sync::{Arc, Awake, Clock, Deadline, Latch, ManualTime, Patience, Wait};
 use loom::sync::{Condvar, Mutex};
@@ -79,22 +79,17 @@ fn outlet_with(side: Side, bound: Option<usize>, owner: &Arc<Latch>, dispatcher:
 }
 
 fn options(side: Side, bound: Option<usize>, dispatcher: impl Dispatcher<E>) -> Options<E> {
-    Options {
-        name: Name::from("p"),
-        side,
-        dispatcher: Box::new(dispatcher),
-        bound,
-        keep: BufferKeep::Last,
-        hold_until: 0,
-        mode: DemandMode::Forward,
-        weighed: false,
-        news: false,
-    }
+    Options { bound, ..Options::new(Name::from("p"), side, Box::new(dispatcher)) }
 }
 
 /// A port of this capacity whose thread is not modelled.
 fn port(capacity: usize) -> Arc<Outlet<E>> {
     outlet(Side::Port, Some(capacity), &nobody())
+}
+
+/// A consumer whose thread is not modelled.
+fn somebody(outlet: &Outlet<E>, options: Subscribe<E>, id: u64) -> SubId {
+    outlet.subscribe(&options, Subscriber { name: &Name::from("c"), id, latch: &nobody() }).unwrap()
 }
 
 /// A push that finds room.
@@ -201,11 +196,14 @@ impl Stage {
         self.try_subscribe(outlet, options).expect("the outlet has not ended")
     }
     fn try_subscribe(&mut self, outlet: &Arc<Outlet<E>>, options: Subscribe<E>) -> Option<SubId> {
-        let name = Name::from("c");
-        let link = Link::new(outlet.clone(), &options, self.inbox.mail.latch(), &name, self.id).ok()?;
+        let link = Link::new(outlet.clone(), &options, self.who(&Name::from("c"))).ok()?;
         let sub = link.sub;
         self.inbox.links.push(link);
         Some(sub)
+    }
+
+    fn who<'a>(&'a self, name: &'a Name) -> Subscriber<'a> {
+        Subscriber { name, id: self.id, latch: self.inbox.mail.latch() }
     }
 
     fn mail(&self) -> Arc<Mailbox<Letter>> {

@@ -142,9 +142,8 @@ fn a_subscription_takes_the_place_of_another_and_nothing_is_lost() {
                 push(&port, 1);
             }
         });
-        let name = Name::from("c");
-        let latch = consumer.inbox.mail.latch().clone();
-        let new = Link::replacing(old, port.clone(), &slices_of(2).partition(0), &latch, &name, 1).unwrap();
+        let options = slices_of(2).partition(0);
+        let new = Link::replacing(old, port.clone(), &options, consumer.who(&Name::from("c"))).unwrap();
         consumer.inbox.links.push(new);
         let consumer = consume(consumer, vec![0, 1]);
         join([pushes]);

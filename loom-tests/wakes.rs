@@ -243,13 +243,13 @@ fn a_wake_is_handed_on_when_its_owner_hears_from_its_own_outlet_first() {
         let own = Outlet::new(Options { news: true, ..own }, Hooks::default(), busy.inbox.mail.latch(), awake());
         busy.own = Some(own.clone());
         busy.subscribe(&port, slices_of(1));
-        let below = own.subscribe(&slices_of(1), &nobody(), &Name::from("d"), 3).unwrap();
+        let below = somebody(&own, slices_of(1), 3);
         own.ask(below, 4);
         assert_eq!(own.tell(false).news.len(), 1);
         let threads =
             beside_one_who_is_busy(&port, busy, |got| matches!(got, Got::Told(told) if !told.news.is_empty()));
         let subscribes = spawn(move || {
-            own.subscribe(&slices_of(1), &nobody(), &Name::from("e"), 4).unwrap();
+            somebody(&own, slices_of(1), 4);
         });
         push(&port, 0);
         join([subscribes]);
@@ -297,7 +297,7 @@ fn a_wake_is_handed_on_when_the_gate_of_its_owner_has_closed() {
         let mut c2 = Stage::new(2).subscribed(&port, slices_of(1));
         let (to_c1, to_c2) = (c1.mail(), c2.mail());
         let own = c1.outlet();
-        let below = own.subscribe(&slices_of(1), &nobody(), &Name::from("d"), 3).unwrap();
+        let below = somebody(&own, slices_of(1), 3);
         own.ask(below, 1);
         let first = spawn(move || {
             if c1.handle_next().is_some() {

@@ -7,7 +7,7 @@
 use super::graph::{GraphState, Stopper};
 use super::launch::{Launch, Start};
 use crate::error::{BadOption, CancelReason, ExitReason, SpawnError, StageError, SubscribeError};
-use crate::link::{Cancel, Inbox, Link, Mailbox, Outlet, Round, Subscribe};
+use crate::link::{Cancel, Inbox, Link, Mailbox, Outlet, Round, Subscribe, Subscriber};
 use crate::runtime::Runtime;
 use crate::stage::{Declared, Event, Handle, Never, Nudge, Order, Upstream, puller};
 use crate::sync::{Arc, Latch, Patience, Wait, not_from_guarded_code, thread};
@@ -152,7 +152,8 @@ impl<E: Send + 'static> Stream<E> {
     }
 
     fn subscribe(&mut self, outlet: Arc<Outlet<E>>, options: &Subscribe<E>) -> Result<(), SubscribeError> {
-        let link = Link::new(outlet, options, self.inbox.mail.latch(), &self.name, self.id)?;
+        let who = Subscriber { name: &self.name, id: self.id, latch: self.inbox.mail.latch() };
+        let link = Link::new(outlet, options, who)?;
         self.inbox.links.push(link);
         Ok(())
     }
@@ -273,7 +274,7 @@ impl<E: Send + 'static> Stream<E> {
                 }
                 Round::Ended(link, why) => {
                     let link = self.inbox.remove(link);
-                    if self.is_over_without(link.outlet.name(), link.cancel, &why) {
+                    if self.is_over_without(link.outlet.name(), link.demand.cancel, &why) {
                         self.leave();
                     }
                 }

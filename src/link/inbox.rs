@@ -7,19 +7,16 @@ use super::dispatch::SubId;
 use super::mail::Mailbox;
 use super::outlet::{Outlet, OwnSide};
 use super::state::{Drawn, MarkAs, Told};
-use super::{Cancel, Demand, Note, Subscribe, WaitFor, Waited};
-use crate::Name;
+use super::{Demand, Note, Subscribe, Subscriber, WaitFor, Waited};
 use crate::error::{CancelReason, SubscribeError};
-use crate::sync::{Arc, Clock, Latch, Patience};
+use crate::sync::{Arc, Clock, Patience};
 
 /// One subscription, as its consumer keeps it.
 pub(crate) struct Link<E: Send + 'static> {
     pub(crate) outlet: Arc<Outlet<E>>,
     pub(crate) sub: SubId,
-    pub(crate) cancel: Cancel,
     /// Its numbers; `manual` as it is now.
     pub(crate) demand: Demand,
-    slice: usize,
     /// Asked for and not yet handled; counts asks that were not yet sent.
     in_flight: usize,
     /// To be asked with the next operation.
@@ -41,11 +38,9 @@ impl<E: Send + 'static> Link<E> {
     pub(crate) fn new(
         outlet: Arc<Outlet<E>>,
         options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
+        who: Subscriber<'_>,
     ) -> Result<Self, SubscribeError> {
-        let sub = outlet.subscribe(options, latch, name, consumer)?;
+        let sub = outlet.subscribe(options, who)?;
         Ok(Self::made(outlet, sub, options))
     }
 
@@ -54,33 +49,20 @@ impl<E: Send + 'static> Link<E> {
         old: SubId,
         outlet: Arc<Outlet<E>>,
         options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
+        who: Subscriber<'_>,
     ) -> Result<Self, SubscribeError> {
-        let sub = outlet.resubscribe(old, options, latch, name, consumer)?;
+        let sub = outlet.resubscribe(old, options, who)?;
         Ok(Self::made(outlet, sub, options))
     }
 
     fn made(outlet: Arc<Outlet<E>>, sub: SubId, options: &Subscribe<E>) -> Self {
         let ask = if options.manual { options.first } else { options.max() };
-        Self {
-            outlet,
-            sub,
-            cancel: options.cancel,
-            demand: options.demand(),
-            slice: options.slice(),
-            in_flight: ask,
-            ask,
-            marked: Marked::No,
-            ended: false,
-        }
+        Self { outlet, sub, demand: options.demand(), in_flight: ask, ask, marked: Marked::No, ended: false }
     }
 
     /// It was switched to manual demand, or back; `asked` are asked for and not drawn, and none is in hand.
     fn switched(&mut self, manual: bool, asked: usize) {
         self.demand.manual = manual;
-        self.slice = if manual { self.demand.max } else { self.demand.max - self.demand.min };
         self.in_flight = asked;
         self.handled(0);
     }
@@ -223,7 +205,7 @@ impl<E: Send + 'static, M> Inbox<E, M> {
     #[inline]
     fn look(&mut self, i: usize, open: bool, mark: MarkAs) -> Option<Round> {
         let link = &mut self.links[i];
-        let max = if open { link.slice } else { 0 };
+        let max = if open { link.demand.slice() } else { 0 };
         if self.last == Some(i) {
             self.last = None;
         }

@@ -85,6 +85,7 @@ pub(crate) use outlet::{Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed,
 #[cfg(feature = "test-util")]
 pub(crate) use state::{Drawn, MarkAs};
 pub(crate) use state::{News, Options, PeerNote, Side, Told};
+pub(crate) use subscribe::Subscriber;
 pub use subscribe::{Cancel, Demand, Subscribe};
 pub(crate) use waited::{WaitFor, Waited};
 

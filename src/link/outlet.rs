@@ -9,7 +9,7 @@
 use super::dispatch::{Choice, Route, Router, SubId};
 use super::line::{Denied, Free};
 use super::state::{Counts, Drawn, Effects, MarkAs, Options, State, Told, Way};
-use super::{DemandMode, Note, Subscribe};
+use super::{DemandMode, Note, Subscribe, Subscriber};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason, PushError, SubscribeError};
 use crate::sync::{Arc, Awake, CachePadded, Clock, Deadline, Latch, Mutex, Patience, Rank, Wait, drop_each, isolate};
@@ -140,15 +140,9 @@ impl<E: Send + 'static> Outlet<E> {
 
     // ---- subscriptions
 
-    pub(crate) fn subscribe(
-        &self,
-        options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
-    ) -> Result<SubId, SubscribeError> {
+    pub(crate) fn subscribe(&self, options: &Subscribe<E>, who: Subscriber<'_>) -> Result<SubId, SubscribeError> {
         options.check()?;
-        self.with(|state, fx| state.subscribe(options, latch, name, consumer, fx))
+        self.with(|state, fx| state.subscribe(options, who, fx))
     }
 
     pub(crate) fn leave(&self, id: SubId, failed: bool, why: CancelReason) {
@@ -159,12 +153,10 @@ impl<E: Send + 'static> Outlet<E> {
         &self,
         old: SubId,
         options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
+        who: Subscriber<'_>,
     ) -> Result<SubId, SubscribeError> {
         options.check()?;
-        self.with(|state, fx| state.resubscribe(old, options, latch, name, consumer, fx))
+        self.with(|state, fx| state.resubscribe(old, options, who, fx))
     }
     /// Cancels a subscription of this consumer, which has another in its place.
     pub(crate) fn replace(&self, id: SubId, consumer: u64) {

@@ -2,7 +2,7 @@
 
 use crate::Name;
 use crate::error::{BadOption, CancelReason, ExitReason, SubscriptionLost};
-use crate::sync::Arc;
+use crate::sync::{Arc, Latch};
 use std::fmt;
 
 /// What happens to a consumer when a producer of it fails or cancels. A producer that is done is neither: it ends its
@@ -18,6 +18,16 @@ pub enum Cancel {
     Temporary,
 }
 
+/// Who subscribes.
+#[derive(Clone, Copy)]
+pub(crate) struct Subscriber<'a> {
+    pub(crate) name: &'a Name,
+    /// The consumer's number: two subscriptions with equal ones are one stage's.
+    pub(crate) id: u64,
+    /// Where its thread waits.
+    pub(crate) latch: &'a Arc<Latch>,
+}
+
 /// The numbers of a subscription, as its two sides see them in a [`Peer`](crate::stage::Peer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +40,14 @@ pub struct Demand {
     pub manual: bool,
     /// What happens to the consumer when the producer fails or cancels.
     pub cancel: Cancel,
+}
+
+impl Demand {
+    /// How long the consumer's slices are.
+    #[inline]
+    pub(crate) fn slice(&self) -> usize {
+        if self.manual { self.max } else { self.max - self.min }
+    }
 }
 
 impl Cancel {
@@ -175,13 +193,6 @@ impl<E> Subscribe<E> {
     }
     pub(crate) fn min_demand_or_default(&self) -> usize {
         self.min.unwrap_or(self.max / 2)
-    }
-    /// How long the consumer's slices are.
-    pub(crate) fn slice(&self) -> usize {
-        match self.manual {
-            true => self.max,
-            false => self.max - self.min_demand_or_default(),
-        }
     }
     pub(crate) fn get_partition(&self) -> Option<Result<usize, &'static str>> {
         self.partition

@@ -5,7 +5,7 @@
 use super::dispatch::{BroadcastDispatcher, Choice, DemandDispatcher, Dispatcher, PartitionDispatcher, SubId};
 use super::line::Denied;
 use super::state::{Drawn, Effects, MarkAs, Options, Side, State};
-use super::{BufferKeep, DemandMode, Subscribe};
+use super::{BufferKeep, Subscribe, Subscriber};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
 use crate::sync::{Arc, Awake, Latch};
@@ -110,17 +110,8 @@ impl World {
         };
         let (bound, keep) = (rng.usize(0..8), if rng.bool() { BufferKeep::First } else { BufferKeep::Last });
         let choice = dispatcher.choose();
-        let options = Options {
-            name: Name::from("producer"),
-            side: Side::Grants,
-            dispatcher,
-            bound: Some(bound),
-            keep,
-            hold_until: 0,
-            mode: DemandMode::Forward,
-            weighed: false,
-            news: false,
-        };
+        let options =
+            Options { bound: Some(bound), keep, ..Options::new(Name::from("producer"), Side::Grants, dispatcher) };
         let lanes = match kind {
             Kind::Demand => 1,
             Kind::Partition => PARTITIONS,
@@ -168,7 +159,11 @@ impl World {
         let selects = rng.u32(1..3);
         let options = Subscribe::new().max_demand(10).partition(partition).selector(move |e: &u32| e % selects == 0);
         let mut fx = Effects::new();
-        let subscribed = self.state.subscribe(&options, &latch, &Name::from("consumer"), self.numbers, &mut fx);
+        let subscribed = self.state.subscribe(
+            &options,
+            Subscriber { name: &Name::from("consumer"), id: self.numbers, latch: &latch },
+            &mut fx,
+        );
         self.after(fx);
         let taken = self.kind == Kind::Partition && self.lanes[partition].members > 0;
         assert_eq!(subscribed.is_err(), taken);
@@ -592,22 +587,17 @@ fn a_ports_line_lets_in_in_order_and_never_beyond_the_bound() {
         let bound = rng.usize(1..8);
         let dispatcher = Box::new(DemandDispatcher::new());
         let choice: Choice<u32> = dispatcher.choose();
-        let options = Options {
-            name: Name::from("port"),
-            side: Side::Port,
-            dispatcher,
-            bound: Some(bound),
-            keep: BufferKeep::Last,
-            hold_until: 0,
-            mode: DemandMode::Forward,
-            weighed: true,
-            news: false,
-        };
+        let options =
+            Options { bound: Some(bound), weighed: true, ..Options::new(Name::from("port"), Side::Port, dispatcher) };
         let mut state = State::new(options, &choice);
         let awake = Awake::new(false);
         let (consumer, owner) = (Latch::new(&awake), Latch::new(&awake));
         let sub = state
-            .subscribe(&Subscribe::new(), &consumer, &Name::from("c"), 1, &mut Effects::new())
+            .subscribe(
+                &Subscribe::new(),
+                Subscriber { name: &Name::from("c"), id: 1, latch: &consumer },
+                &mut Effects::new(),
+            )
             .expect("nobody else is there");
         let moved = Arc::default();
         let weight_of = |e: u32| e as usize % 5 + usize::from(e % 11 == 0) * 20; // some weigh nothing, some more than all
@@ -686,21 +676,12 @@ fn a_ports_line_lets_in_in_order_and_never_beyond_the_bound() {
 fn spread_of_ends(workers: usize, costs: &[u64]) -> u64 {
     let awake = Awake::new(false);
     let owner = Latch::new(&awake);
-    let options = Options {
-        name: Name::from("producer"),
-        side: Side::Port,
-        dispatcher: Box::new(DemandDispatcher::new()),
-        bound: None,
-        keep: BufferKeep::Last,
-        hold_until: 0,
-        mode: DemandMode::Forward,
-        weighed: false,
-        news: false,
-    };
+    let options = Options::new(Name::from("producer"), Side::Port, Box::new(DemandDispatcher::new()));
     let outlet = super::Outlet::new(options, super::Hooks::default(), &owner, &awake);
     let subscribe: Subscribe<u32> = Subscribe::new();
+    let name = Name::from("worker");
     let subs: Vec<SubId> = (0..workers as u64)
-        .map(|id| outlet.subscribe(&subscribe, &Latch::new(&awake), &Name::from("worker"), id).unwrap())
+        .map(|id| outlet.subscribe(&subscribe, Subscriber { name: &name, id, latch: &owner }).unwrap())
         .collect();
     for sub in &subs {
         outlet.ask(*sub, subscribe.max());
@@ -714,7 +695,7 @@ fn spread_of_ends(workers: usize, costs: &[u64]) -> u64 {
         // Whoever is free first draws first.
         let next = (0..workers).min_by_key(|i| busy_until[*i]).unwrap();
         let mut slice = Vec::new();
-        match outlet.draw(subs[next], 0, subscribe.slice(), MarkAs::Not, &mut slice) {
+        match outlet.draw(subs[next], 0, subscribe.demand().slice(), MarkAs::Not, &mut slice) {
             Drawn::Events => busy_until[next] += slice.iter().map(|event| costs[*event as usize]).sum::<u64>(),
             _ => break,
         }

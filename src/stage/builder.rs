@@ -203,8 +203,8 @@ impl<K: Emits> Builder<K> {
         self.dispatcher(PartitionDispatcher::by_key(n, key))
     }
 
-    /// Whether demand reaches it from the start. Defaults to [`DemandMode::Forward`]; see [`Handle::set_demand`](super::Handle::set_demand).
-    pub fn demand(mut self, mode: DemandMode) -> Self {
+    /// Whether demand reaches it from the start. Defaults to [`DemandMode::Forward`]; see [`Handle::set_demand_mode`](super::Handle::set_demand_mode).
+    pub fn demand_mode(mut self, mode: DemandMode) -> Self {
         self.emit.mode = mode;
         self
     }

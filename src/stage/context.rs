@@ -203,8 +203,8 @@ impl<Out> Context<'_, Out> {
         emitter.outlet.notify(note);
     }
 
-    /// See [`Handle::set_demand`](super::Handle::set_demand).
-    pub fn set_demand(&mut self, mode: DemandMode)
+    /// See [`Handle::set_demand_mode`](super::Handle::set_demand_mode).
+    pub fn set_demand_mode(&mut self, mode: DemandMode)
     where
         Out: Event,
     {

@@ -9,7 +9,7 @@ use super::subscription::Subscription;
 use super::upstream::Upstream;
 use crate::Name;
 use crate::error::{CallError, ExitReason, StageError, SubscribeError};
-use crate::link::{DemandMode, Link, Mailbox, Notification, Outlet, Subscribe};
+use crate::link::{DemandMode, Link, Mailbox, Notification, Outlet, Subscribe, Subscriber};
 use crate::runtime::StageStats;
 use crate::sync::chan::{Sender, bounded};
 use crate::sync::{Arc, Clock, Deadline, Latch};
@@ -251,15 +251,13 @@ impl<In, Out, S> Handle<In, Out, S> {
     where
         In: Event,
     {
-        let (life, takes) = (&self.stage.0, self.takes());
-        let outlet = (to.resolve().0)(&life.runtime)?;
-        self.add(Link::new(outlet, &options, takes.latch(), &life.name, life.id)?)
+        let outlet = (to.resolve().0)(&self.stage.0.runtime)?;
+        self.add(Link::new(outlet, &options, self.subscriber())?)
     }
 
     /// Puts a subscription in the place of another one of this stage, which is cancelled, whatever its cancel mode, and
     /// not mourned. To the same producer it is one step: no event is dispatched between, and a partition is not free for a
-    /// moment (of a broadcast, events that stood for the old one are discarded and counted, if the new one gets another
-    /// lane). If the old one is unknown or has ended, this is [`subscribe_with`](Self::subscribe_with).
+    /// moment; of a broadcast, events that stood for the old one are discarded and counted. If the old one is unknown or has ended, this is [`subscribe_with`](Self::subscribe_with).
     ///
     /// ```
     /// use drawgate::prelude::*;
@@ -286,14 +284,21 @@ impl<In, Out, S> Handle<In, Out, S> {
     where
         In: Event,
     {
-        let (life, takes) = (&self.stage.0, self.takes());
-        let outlet = (to.resolve().0)(&life.runtime)?;
+        let outlet = (to.resolve().0)(&self.stage.0.runtime)?;
         if old.outlet.address() == Arc::as_ptr(&outlet).cast() {
-            return self.add(Link::replacing(old.id, outlet, &options, takes.latch(), &life.name, life.id)?);
+            return self.add(Link::replacing(old.id, outlet, &options, self.subscriber())?);
         }
-        let new = self.add(Link::new(outlet, &options, takes.latch(), &life.name, life.id)?)?;
-        old.outlet.replace(old.id, life.id);
+        let new = self.add(Link::new(outlet, &options, self.subscriber())?)?;
+        old.outlet.replace(old.id, self.stage.0.id);
         Ok(new)
+    }
+
+    fn subscriber(&self) -> Subscriber<'_>
+    where
+        In: Event,
+    {
+        let life = &self.stage.0;
+        Subscriber { name: &life.name, id: life.id, latch: self.takes().latch() }
     }
 
     fn takes(&self) -> &Arc<dyn Takes<In>>
@@ -341,10 +346,10 @@ impl<In, Out: Send + 'static, S> Handle<In, Out, S> {
     ///
     /// ```
     /// use drawgate::{prelude::*, stage::DemandMode};
-    /// let numbers = drawgate::producer(Numbers(0)).demand(DemandMode::Accumulate).spawn()?;
+    /// let numbers = drawgate::producer(Numbers(0)).demand_mode(DemandMode::Accumulate).spawn()?;
     /// let first = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&numbers).spawn()?;
     /// let second = drawgate::fold(0, |n, _: u64| *n += 1).subscribe_to(&numbers).spawn()?;
-    /// numbers.set_demand(DemandMode::Forward)?; // both are there
+    /// numbers.set_demand_mode(DemandMode::Forward)?; // both are there
     /// assert_eq!(first.finish()? + second.finish()?, 2000);
     ///
     /// struct Numbers(u64);
@@ -364,7 +369,7 @@ impl<In, Out: Send + 'static, S> Handle<In, Out, S> {
     ///
     /// # Errors
     /// [`CallError::Ended`] if the stage has ended.
-    pub fn set_demand(&self, mode: DemandMode) -> Result<(), CallError> {
+    pub fn set_demand_mode(&self, mode: DemandMode) -> Result<(), CallError> {
         if let Some(reason) = self.stage.0.reason() {
             return Err(CallError::Ended { stage: self.stage.name().clone(), reason: Some(reason) });
         }
@@ -373,7 +378,7 @@ impl<In, Out: Send + 'static, S> Handle<In, Out, S> {
     }
 
     /// Whether demand is held back at present.
-    pub fn demand(&self) -> DemandMode {
+    pub fn demand_mode(&self) -> DemandMode {
         self.outlet().mode()
     }
 

@@ -14,7 +14,7 @@ use super::life::{Doing, Figures, Life, Order, Sending};
 use super::traits::{Init, Peer, PeerSide};
 use super::{Events, Subscription};
 use crate::error::{CancelReason, ExitReason, SpawnError};
-use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side};
+use crate::link::{Cancel, Hooks, Inbox, Link, Mailbox, News, Options, Outlet, OwnSide, Round, Side, Subscriber};
 use crate::runtime::Telemetry;
 use crate::sync::chan::{Sender, bounded};
 use crate::sync::{Arc, Clock, Latch, Patience, drop_each, isolate, not_from_guarded_code, thread};
@@ -135,7 +135,7 @@ impl<K: Behaviour> Running<K> {
     /// A subscription ended: says so, then does what its cancel mode says.
     fn link_ended(&mut self, link: usize, why: &CancelReason) -> Result<(), ExitReason> {
         let link = self.inbox.remove(link);
-        let (producer, cancel) = (link.outlet.name().clone(), link.cancel);
+        let (producer, cancel) = (link.outlet.name().clone(), link.demand.cancel);
         let peer = peer_of(&link);
         drop(link);
         self.callback(Doing::HandleCancel, |body, ctx| K::cancelled(body, &peer, why, ctx))?;
@@ -488,11 +488,11 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
         Err(reason) => return give_up(cannot(anyhow::anyhow!("{reason}")), reason),
     }
     // Declared subscriptions: one that is impossible fails the start; a producer that is not there counts as a cancel.
+    let who = Subscriber { name: &name, id: life.id, latch: mail.latch() };
     let mut lost = Vec::new();
     for declared in declared {
         let cancel = declared.options.cancel;
-        let linked = (declared.upstream)(&life.runtime)
-            .and_then(|outlet| Link::new(outlet, &declared.options, mail.latch(), &name, life.id));
+        let linked = (declared.upstream)(&life.runtime).and_then(|outlet| Link::new(outlet, &declared.options, who));
         match linked {
             Ok(link) => match running.add_link(link) {
                 Ok(()) => {}

@@ -4,14 +4,14 @@ use crate::Name;
 use crate::dispatch::Dispatcher;
 use crate::error::{CancelReason, ExitReason};
 use crate::link::{
-    BufferKeep, DemandMode, Drawn, Hooks, MarkAs, Options, Outlet, Side, Staged, SubId, Subscribe, Told,
+    DemandMode, Drawn, Hooks, MarkAs, Options, Outlet, Side, Staged, SubId, Subscribe, Subscriber, Told,
 };
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Latch};
 use std::collections::BTreeMap;
 
-/// Runs a dispatcher through random operations (consumers subscribe, ask, draw, fail, leave and are cancelled; the producer
-/// emits, more than it was asked for at times, and ends), and checks what must hold whatever it does:
+/// Runs a dispatcher through random operations (consumers subscribe and resubscribe, ask, draw, leave and are cancelled; the
+/// producer emits, more than it was asked for at times, holds demand back, and ends), and checks what must hold whatever it does:
 ///
 /// - no consumer gets more than it asked for, or the same event twice;
 /// - no event is lost: each is delivered, or counted as discarded, or left at the end when nobody is subscribed;
@@ -55,6 +55,8 @@ pub fn check_dispatcher<E: Send + 'static, D: Dispatcher<E>>(
 
 const RUNS: u64 = 200;
 const STEPS: usize = 120;
+/// More than all consumers together ask for in a run.
+const ENDLESS: usize = 100_000;
 /// Consumers at a time.
 const PLACES: usize = 8;
 
@@ -94,17 +96,7 @@ impl<'a, E: Send + 'static> Check<'a, E> {
     fn new(run: u64, dispatcher: Box<dyn Dispatcher<E>>, number: &'a dyn Fn(&E) -> u64) -> Self {
         let runtime = Runtime::new();
         let latch = Latch::new(runtime.awake());
-        let options = Options {
-            name: Name::from("checked"),
-            side: Side::Grants,
-            dispatcher,
-            bound: None,
-            keep: BufferKeep::Last,
-            hold_until: 0,
-            mode: DemandMode::Forward,
-            weighed: false,
-            news: false,
-        };
+        let options = Options::new(Name::from("checked"), Side::Grants, dispatcher);
         let outlet = Outlet::new(options, Hooks::default(), &latch, runtime.awake());
         Self {
             run,
@@ -132,12 +124,32 @@ impl<'a, E: Send + 'static> Check<'a, E> {
         self.granted += told.granted;
     }
 
+    /// What was held back and is released is told ask by ask.
+    #[track_caller]
+    fn hear_all(&mut self) {
+        let before = self.granted;
+        loop {
+            let told = self.outlet.tell(false);
+            let nothing_new = told.granted == 0;
+            self.told(told);
+            if nothing_new {
+                return;
+            }
+            self.must(self.granted - before < ENDLESS, "asked again and again, it wants more each time");
+        }
+    }
+
     #[track_caller]
     fn step(&mut self, event: &impl Fn(u64) -> E, options: &impl Fn(usize) -> Subscribe<E>) {
         let place = self.random.below(PLACES);
-        match self.random.below(10) {
+        match self.random.below(12) {
             0 | 1 => self.subscribe(place, options),
             2 => self.leave(place),
+            10 => self.resubscribe(place, options),
+            11 => {
+                let mode = if self.random.below(3) == 0 { DemandMode::Accumulate } else { DemandMode::Forward };
+                self.outlet.switch(mode);
+            }
             3..=5 => {
                 let n = self.random.below(6);
                 self.ask(place, n);
@@ -151,9 +163,8 @@ impl<'a, E: Send + 'static> Check<'a, E> {
                 self.emit(n, event);
             }
         }
-        let now = self.outlet.tell(false);
-        self.told(now);
-        self.outlet.switch(DemandMode::Forward); // changes nothing, and settles
+        self.hear_all();
+        self.outlet.switch(self.outlet.mode()); // changes nothing, and settles
         let again = self.outlet.tell(false).granted;
         self.must(again == 0, "asked twice for what is wanted, with nothing in between, it wants more");
     }
@@ -163,12 +174,28 @@ impl<'a, E: Send + 'static> Check<'a, E> {
         if self.consumers[place].is_none() {
             let options = options(place).manual();
             let name = Name::from(format!("consumer-{place}"));
-            let id = self.run * 1000 + place as u64;
-            if let Ok(sub) = self.outlet.subscribe(&options, &self.latch, &name, id) {
+            let who = Subscriber { name: &name, id: place as u64, latch: &self.latch };
+            if let Ok(sub) = self.outlet.subscribe(&options, who) {
                 let new = Consumer { sub, asked: 0, got: 0, seen: Vec::new(), cancelled: false };
                 self.consumers[place] = Some(new);
             }
         }
+    }
+
+    #[track_caller]
+    fn resubscribe(&mut self, place: usize, options: &impl Fn(usize) -> Subscribe<E>) {
+        let Some(old) = self.consumers[place].take() else { return };
+        let options = options(place).manual();
+        let name = Name::from(format!("consumer-{place}"));
+        let who = Subscriber { name: &name, id: place as u64, latch: &self.latch };
+        let resubscribed = self.outlet.resubscribe(old.sub, &options, who);
+        let Ok(sub) = resubscribed else {
+            self.consumers[place] = Some(old);
+            return;
+        };
+        let heard = self.outlet.draw(old.sub, 0, 1, MarkAs::Not, &mut Vec::new());
+        self.must(matches!(heard, Drawn::Ended(_)), "a subscription goes on that another took the place of");
+        self.consumers[place] = Some(Consumer { sub, asked: 0, got: 0, cancelled: false, ..old });
     }
 
     fn leave(&mut self, place: usize) {
@@ -231,6 +258,7 @@ impl<'a, E: Send + 'static> Check<'a, E> {
     /// Everybody asks for more than there is; then everybody leaves, and one comes after all.
     #[track_caller]
     fn finish(&mut self, event: &impl Fn(u64) -> E, options: &impl Fn(usize) -> Subscribe<E>) {
+        self.outlet.switch(DemandMode::Forward);
         for place in 0..PLACES {
             self.draw(place, 1); // whoever was cancelled hears of it
             self.subscribe(place, options);
@@ -242,8 +270,7 @@ impl<'a, E: Send + 'static> Check<'a, E> {
             self.ask(place, plenty);
         }
         while (0..PLACES).any(|place| self.draw(place, 7)) {}
-        let now = self.outlet.tell(false);
-        self.told(now);
+        self.hear_all();
         let standing = self.outlet.figures().standing;
         let unserved =
             "everybody has asked for more than there is, and events are held back or stand where nobody draws";

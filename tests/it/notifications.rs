@@ -112,7 +112,7 @@ fn p34_on_the_same_partition_the_new_one_hears_in_place_what_stands_there() {
 #[test]
 fn p34_with_demand_held_back_they_keep_their_place_behind_what_is_held_too() {
     watchdog(|| {
-        let producer = drawgate::producer(Quiet::new().0).demand(DemandMode::Accumulate).spawn().unwrap();
+        let producer = drawgate::producer(Quiet::new().0).demand_mode(DemandMode::Accumulate).spawn().unwrap();
         let (consumer, told) = hearer();
         consumer.subscribe(&producer).unwrap();
         producer
@@ -123,7 +123,7 @@ fn p34_with_demand_held_back_they_keep_their_place_behind_what_is_held_too() {
             .unwrap();
         assert_eq!(heard(&consumer, &told), []);
         producer.notify(&note(3)).unwrap();
-        producer.set_demand(DemandMode::Forward).unwrap();
+        producer.set_demand_mode(DemandMode::Forward).unwrap();
         assert_eq!(told.iter().take(3).collect::<Vec<_>>(), [Event(1), Note(2), Note(3)]);
     });
 }

@@ -151,20 +151,20 @@ fn told_to(producer: &Handle<Nothing, u64, Counting>, demands: &mpsc::Receiver<u
 fn p32_demand_is_held_back_from_the_start_and_released_ask_by_ask() {
     watchdog(|| {
         let (counting, demands) = Counting::new();
-        let producer = drawgate::producer(counting).demand(DemandMode::Accumulate).spawn().unwrap();
-        assert_eq!(producer.demand(), DemandMode::Accumulate);
+        let producer = drawgate::producer(counting).demand_mode(DemandMode::Accumulate).spawn().unwrap();
+        assert_eq!(producer.demand_mode(), DemandMode::Accumulate);
         let (consumer, slices) = telling();
         let subscription = consumer.subscribe_with(&producer, manual()).unwrap();
         for n in [3, 1, 2] {
             subscription.ask(n).unwrap();
         }
         assert_eq!(told_to(&producer, &demands), []);
-        producer.set_demand(DemandMode::Forward).unwrap();
+        producer.set_demand_mode(DemandMode::Forward).unwrap();
         assert_eq!(take(&slices, 6), [0, 1, 2, 3, 4, 5]);
         assert_eq!(told_to(&producer, &demands), [3, 1, 2]);
         subscription.ask(4).unwrap();
         assert_eq!(take(&slices, 4), [6, 7, 8, 9]);
-        assert_eq!(producer.demand(), DemandMode::Forward);
+        assert_eq!(producer.demand_mode(), DemandMode::Forward);
     });
 }
 
@@ -181,15 +181,15 @@ fn p32_it_is_switched_at_run_time_and_twice_loses_nothing() {
         let asks = subscription.clone();
         producer
             .call(move |_, ctx| {
-                ctx.set_demand(DemandMode::Accumulate);
+                ctx.set_demand_mode(DemandMode::Accumulate);
                 asks.ask(3).unwrap();
-                ctx.set_demand(DemandMode::Forward);
-                ctx.set_demand(DemandMode::Accumulate);
+                ctx.set_demand_mode(DemandMode::Forward);
+                ctx.set_demand_mode(DemandMode::Accumulate);
                 asks.ask(1).unwrap();
             })
             .unwrap();
         assert_eq!(told_to(&producer, &demands), [2]);
-        producer.set_demand(DemandMode::Forward).unwrap();
+        producer.set_demand_mode(DemandMode::Forward).unwrap();
         assert_eq!(take(&slices, 4), [2, 3, 4, 5]);
         assert_eq!(told_to(&producer, &demands), [3, 1]);
     });
@@ -200,7 +200,7 @@ fn p32_events_emitted_meanwhile_are_held_too() {
     watchdog(|| {
         for dispatcher in ["demand", "broadcast"] {
             let (quiet, demands) = Quiet::new();
-            let mut producer = drawgate::producer(quiet).demand(DemandMode::Accumulate);
+            let mut producer = drawgate::producer(quiet).demand_mode(DemandMode::Accumulate);
             if dispatcher == "broadcast" {
                 producer = producer.dispatcher(BroadcastDispatcher::new());
             }
@@ -211,7 +211,7 @@ fn p32_events_emitted_meanwhile_are_held_too() {
             producer.call(|_, ctx| ctx.extend(0..3)).unwrap();
             consumer.call(|_, _| ()).unwrap();
             assert_eq!((slices.try_iter().count(), producer.buffered()), (0, 3), "{dispatcher}");
-            producer.set_demand(DemandMode::Forward).unwrap();
+            producer.set_demand_mode(DemandMode::Forward).unwrap();
             assert_eq!(take(&slices, 3), [0, 1, 2]);
             assert_eq!(demands.recv().unwrap(), 2, "{dispatcher}: of the five, what was not there already");
         }
@@ -222,7 +222,7 @@ fn p32_events_emitted_meanwhile_are_held_too() {
 fn p32_what_is_cancelled_meanwhile_is_not_released() {
     watchdog(|| {
         let (counting, demands) = Counting::new();
-        let producer = drawgate::producer(counting).demand(DemandMode::Accumulate).spawn().unwrap();
+        let producer = drawgate::producer(counting).demand_mode(DemandMode::Accumulate).spawn().unwrap();
         let (first, _) = telling();
         let (second, slices) = telling();
         let leaves = first.subscribe_with(&producer, manual().cancel(Cancel::Temporary)).unwrap();
@@ -230,7 +230,7 @@ fn p32_what_is_cancelled_meanwhile_is_not_released() {
         stays.ask(2).unwrap();
         leaves.ask(7).unwrap();
         leaves.cancel();
-        producer.set_demand(DemandMode::Forward).unwrap();
+        producer.set_demand_mode(DemandMode::Forward).unwrap();
         assert_eq!(take(&slices, 2), [0, 1]);
         assert_eq!(told_to(&producer, &demands), [2]);
     });
@@ -240,7 +240,7 @@ fn p32_what_is_cancelled_meanwhile_is_not_released() {
 fn p32_the_end_of_a_stage_that_holds_back_lets_its_events_through() {
     watchdog(|| {
         let (quiet, _demands) = Quiet::new();
-        let producer = drawgate::producer(quiet).demand(DemandMode::Accumulate).spawn().unwrap();
+        let producer = drawgate::producer(quiet).demand_mode(DemandMode::Accumulate).spawn().unwrap();
         let (consumer, slices) = telling();
         consumer.subscribe(&producer).unwrap();
         producer.call(|_, ctx| ctx.extend(0..3)).unwrap();
@@ -248,7 +248,7 @@ fn p32_the_end_of_a_stage_that_holds_back_lets_its_events_through() {
         consumer.join().unwrap();
         assert_eq!(take(&slices, 3), [0, 1, 2]);
         producer.join().unwrap();
-        assert!(producer.set_demand(DemandMode::Forward).is_err());
+        assert!(producer.set_demand_mode(DemandMode::Forward).is_err());
     });
 }
 
@@ -537,6 +537,25 @@ fn p42_a_broadcast_consumer_is_never_twice_there() {
         consumer.resubscribe(&old, &port, odd).unwrap();
         port.push_all(vec![1, 2, 3]).unwrap();
         assert_eq!(take(&slices, 2), [1, 3]);
+    });
+}
+
+#[test]
+fn p42_what_stood_for_the_old_selector_does_not_reach_the_new_one() {
+    watchdog(|| {
+        let port = Port::bounded(8).dispatcher(BroadcastDispatcher::new()).spawn().unwrap();
+        let (consumer, slices) = telling();
+        let (go, gate) = mpsc::channel::<()>();
+        consumer.cast(move |_, _| _ = gate.recv());
+        let old = consumer.subscribe_with(&port, manual()).unwrap();
+        old.ask(2).unwrap();
+        port.push_all(vec![2, 4]).unwrap(); // stand for it
+        let odd = Subscribe::new().selector(|n: &u64| n % 2 == 1);
+        consumer.resubscribe(&old, &port, odd).unwrap();
+        assert_eq!((port.port_stats().size, port.port_stats().discarded), (0, 2));
+        drop(go);
+        port.push_all(vec![5, 6, 7]).unwrap();
+        assert_eq!(take(&slices, 2), [5, 7]);
     });
 }
 

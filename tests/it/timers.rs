@@ -71,11 +71,14 @@ fn timers_come_in_the_order_in_which_they_are_due() {
 #[test]
 fn a_timer_that_is_cancelled_is_not_heard_of_also_if_it_was_due() {
     watchdog(|| {
-        let (tell, told) = mpsc::channel();
+        let ((tell, told), (witness, seen)) = (mpsc::channel(), mpsc::channel());
         let stage = drawgate::consumer(Told(tell, None)).spawn().unwrap();
-        let cancelled = stage.call(|_, ctx| {
+        let other = drawgate::consumer(Told(witness, None)).spawn().unwrap();
+        let cancelled = stage.call(move |_, ctx| {
             let id = ctx.send_after(Duration::ZERO).unwrap();
-            std::thread::sleep(5 * TICK); // it is due by now, or if not, the less is asked
+            // One thread tells all timers in their order: once a later one was heard of, this one was due.
+            other.call(|_, ctx| ctx.send_after(5 * TICK).unwrap()).unwrap();
+            seen.recv().unwrap();
             ctx.cancel_timer(id)
         });
         assert!(cancelled.unwrap());

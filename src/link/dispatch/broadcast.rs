@@ -9,9 +9,9 @@ use crate::stage::Subscribe;
 ///
 /// An event is copied (`Clone`) for all consumers but one, so put large ones into an `Arc`. It is held before the lanes
 /// until every consumer has asked. With [`Subscribe::selector`] a consumer gets only what it selects; what nobody selects
-/// is counted as discarded, and another is asked for. Who subscribes later does not get what was dispatched before; to miss nothing at the start use
-/// `hold_until` on the builder. A consumer may subscribe once. What stands for a consumer that leaves is discarded and
-/// counted.
+/// is counted as discarded, and another is asked for. Who subscribes later does not get what was dispatched before; to
+/// miss nothing at the start use `hold_until` on the builder. A consumer may subscribe once. What stands for a consumer
+/// that leaves is discarded and counted.
 ///
 /// ```
 /// use drawgate::prelude::*;

@@ -88,6 +88,9 @@ pub trait Dispatcher<E>: Send + 'static {
     fn subscribe(&mut self, consumer: &Arriving<'_>, options: &Subscribe<E>) -> Result<LaneId, SubscribeError>;
 
     /// A consumer left. Says what becomes of the lane if that was the last one drawing from it.
+    ///
+    /// A resubscribe to the same producer is a `cancel` and a `subscribe` with nothing between. If that is refused, the old
+    /// subscription is subscribed again, with its own options, and must get the lane that it had, or the stage fails.
     fn cancel(&mut self, consumer: SubId, lane: LaneId) -> Cancelled;
 
     /// How many more events the lanes could take for consumers that asked, given how many are held before them. A

@@ -280,6 +280,24 @@ pub(crate) struct Options<E> {
     pub(crate) news: bool,
 }
 
+impl<E> Options<E> {
+    /// Without bound, and with nothing else that need not be said.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn new(name: Name, side: Side, dispatcher: Box<dyn Dispatcher<E>>) -> Self {
+        Self {
+            name,
+            side,
+            dispatcher,
+            bound: None,
+            keep: BufferKeep::Last,
+            hold_until: 0,
+            mode: DemandMode::Forward,
+            weighed: false,
+            news: false,
+        }
+    }
+}
+
 impl<E: Send + 'static> State<E> {
     pub(super) fn new(options: Options<E>, choice: &Choice<E>) -> Self {
         let port = options.side == Side::Port;

@@ -3,25 +3,22 @@
 //! Pure. Whatever a subscription had asked for is asked for no more once it has ended; what stands in its lane stays for
 //! others, or goes, as the dispatcher says.
 
-use super::super::Subscribe;
 use super::super::dispatch::{Arriving, Cancelled, LaneId, SubId};
+use super::super::{Subscribe, Subscriber};
 use super::{Effects, Mark, News, PeerNote, SLICE, Slot, State, Sub};
-use crate::Name;
 use crate::error::{CancelReason, ExitReason, SubscribeError};
-use crate::sync::{Arc, Latch, guarded};
+use crate::sync::{Arc, guarded};
 use std::collections::VecDeque;
 
 impl<E: Send + 'static> State<E> {
     pub(in crate::link) fn subscribe(
         &mut self,
         options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
+        who: Subscriber<'_>,
         fx: &mut Effects<E>,
     ) -> Result<SubId, SubscribeError> {
         self.check_open()?;
-        let arrived = self.arrive(options, latch, name, consumer, fx);
+        let arrived = self.arrive(options, who, fx);
         self.settle(None, fx);
         arrived
     }
@@ -37,9 +34,7 @@ impl<E: Send + 'static> State<E> {
     fn arrive(
         &mut self,
         options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
+        who: Subscriber<'_>,
         fx: &mut Effects<E>,
     ) -> Result<SubId, SubscribeError> {
         let slot = self.subs.iter().position(|slot| slot.sub.is_none()).unwrap_or_else(|| {
@@ -47,7 +42,7 @@ impl<E: Send + 'static> State<E> {
             self.subs.len() - 1
         });
         let id = SubId { slot: slot as u32, generation: self.subs[slot].generation };
-        let arriving = Arriving { sub: id, name, consumer, producer: &self.name };
+        let arriving = Arriving { sub: id, name: who.name, consumer: who.id, producer: &self.name };
         let lane = match guarded(|| self.dispatcher.subscribe(&arriving, options)) {
             Ok(lane) => lane?.index(),
             Err(message) => {
@@ -59,9 +54,9 @@ impl<E: Send + 'static> State<E> {
         self.grow(lane);
         self.subs[slot].sub = Some(Sub {
             lane,
-            latch: latch.clone(),
-            name: name.clone(),
-            consumer,
+            latch: who.latch.clone(),
+            name: who.name.clone(),
+            consumer: who.id,
             demand: 0,
             in_hand: 0,
             options: options.clone(),
@@ -82,7 +77,7 @@ impl<E: Send + 'static> State<E> {
         // Whoever was alone in this lane kept its marks while it handled; from now on that would swallow wakes.
         self.clear_marks(lane, fx);
         if let Some(news) = &mut self.news {
-            news.push(News::Subscribed(PeerNote { sub: id, name: name.clone(), demand: options.demand() }));
+            news.push(News::Subscribed(PeerNote { sub: id, name: who.name.clone(), demand: options.demand() }));
             fx.owner = true;
         }
         Ok(id)
@@ -116,27 +111,24 @@ impl<E: Send + 'static> State<E> {
     /// Puts a subscription of the same consumer in the place of another, in one step: nothing is dispatched between. If
     /// the old one is unknown, or somebody else's, or has ended, it is a subscription like any other. After an error the
     /// old one is as it was.
-    #[allow(clippy::too_many_arguments, reason = "those of `subscribe`, and the old one")]
     pub(in crate::link) fn resubscribe(
         &mut self,
         old: SubId,
         options: &Subscribe<E>,
-        latch: &Arc<Latch>,
-        name: &Name,
-        consumer: u64,
+        who: Subscriber<'_>,
         fx: &mut Effects<E>,
     ) -> Result<SubId, SubscribeError> {
         self.check_open()?;
-        let mine = self.sub(old).filter(|sub| sub.gone.is_none() && sub.consumer == consumer);
+        let mine = self.sub(old).filter(|sub| sub.gone.is_none() && sub.consumer == who.id);
         let Some((lane, before)) = mine.map(|sub| (sub.lane, sub.options.clone())) else {
-            return self.subscribe(options, latch, name, consumer, fx);
+            return self.subscribe(options, who, fx);
         };
         let dispatcher = &mut self.dispatcher;
         let cancelled = guarded(|| dispatcher.cancel(old, LaneId(lane as u32)));
-        let new = match self.arrive(options, latch, name, consumer, fx) {
+        let new = match self.arrive(options, who, fx) {
             Ok(new) => new,
             Err(refused) => {
-                let arriving = Arriving { sub: old, name, consumer, producer: &self.name };
+                let arriving = Arriving { sub: old, name: who.name, consumer: who.id, producer: &self.name };
                 let dispatcher = &mut self.dispatcher;
                 let back = guarded(|| dispatcher.subscribe(&arriving, &before));
                 if !matches!(back, Ok(Ok(back)) if back.index() == lane) {
@@ -146,7 +138,7 @@ impl<E: Send + 'static> State<E> {
                 return Err(refused);
             }
         };
-        self.leave_lane(old, cancelled, fx);
+        self.leave_lane(old, cancelled, Some(new), fx);
         self.retire(old, CancelReason::Replaced, fx);
         self.settle(None, fx);
         Ok(new)
@@ -166,7 +158,11 @@ impl<E: Send + 'static> State<E> {
     /// The lengths of chunks, after a change of subscriptions.
     fn measure(&mut self, lane: usize) {
         let slices = |members: &[u32], subs: &[Slot<E>]| {
-            members.iter().filter_map(|slot| subs[*slot as usize].sub.as_ref()).map(|sub| sub.options.slice()).min()
+            members
+                .iter()
+                .filter_map(|slot| subs[*slot as usize].sub.as_ref())
+                .map(|sub| sub.options.demand().slice())
+                .min()
         };
         self.lanes[lane].slice = slices(&self.lanes[lane].members, &self.subs).unwrap_or(SLICE);
         let used = self.lanes.iter().filter(|lane| !lane.members.is_empty());
@@ -182,17 +178,24 @@ impl<E: Send + 'static> State<E> {
         let lane = sub.lane;
         let dispatcher = &mut self.dispatcher;
         let cancelled = guarded(|| dispatcher.cancel(id, LaneId(lane as u32)));
-        self.leave_lane(id, cancelled, fx);
+        self.leave_lane(id, cancelled, None, fx);
     }
 
-    fn leave_lane(&mut self, id: SubId, cancelled: Result<Cancelled, Arc<str>>, fx: &mut Effects<E>) {
+    /// Takes it out of its lane; `instead` is the one that comes in its place, and has drawn nothing yet.
+    fn leave_lane(
+        &mut self,
+        id: SubId,
+        cancelled: Result<Cancelled, Arc<str>>,
+        instead: Option<SubId>,
+        fx: &mut Effects<E>,
+    ) {
         let sub = self.sub(id).expect("bug: seen just now");
         let (lane, demand) = (sub.lane, std::mem::take(&mut sub.demand));
         self.unmark(id.slot);
         self.lanes[lane].demand -= demand;
         self.lanes[lane].members.retain(|slot| *slot != id.slot);
         self.consumers -= 1;
-        if self.lanes[lane].members.is_empty() {
+        if self.lanes[lane].members.iter().all(|slot| instead.is_some_and(|new| new.slot == *slot)) {
             if matches!(cancelled, Ok(Cancelled::Drop)) {
                 let dropped = self.lanes[lane].queue.clear(&mut fx.trash);
                 self.counts.discarded += dropped as u64;
