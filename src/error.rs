@@ -259,6 +259,13 @@ pub enum SubscribeError {
         /// The event type of the consumer.
         wanted: &'static str,
     },
+    /// What was offered is not what the stage draws, if it draws anything.
+    NotDrawn {
+        /// The stage that would subscribe.
+        stage: Name,
+        /// The event type that it was offered.
+        offered: &'static str,
+    },
     /// The dispatcher takes a consumer once only.
     Twice {
         /// The producer.
@@ -286,6 +293,7 @@ impl fmt::Display for SubscribeError {
             Self::BadOption(cause) => fmt::Display::fmt(cause, f),
             Self::NoProducer { name } => write!(f, "nothing is named {name:?}"),
             Self::WrongType { name, wanted } => write!(f, "{name:?} does not emit `{wanted}`"),
+            Self::NotDrawn { stage, offered } => write!(f, "stage {stage:?} does not draw `{offered}`"),
             Self::Twice { producer } => {
                 write!(f, "already subscribed to {producer:?}, whose dispatcher takes a consumer once")
             }
@@ -327,10 +335,17 @@ pub enum CallError {
         /// The stage.
         stage: Name,
     },
-    /// The stage emits nothing, so there is nobody to notify.
-    EmitsNothing {
-        /// The stage.
-        stage: Name,
+    /// Nothing has this name.
+    NoStage {
+        /// The name.
+        name: Name,
+    },
+    /// What has this name is another kind of stage, or has another state.
+    WrongType {
+        /// The name.
+        name: Name,
+        /// The type of the handle that was asked for.
+        wanted: &'static str,
     },
 }
 
@@ -342,7 +357,8 @@ impl fmt::Display for CallError {
             Self::Ended { stage, reason: None } => write!(f, "stage {stage:?} has ended"),
             Self::Cycle(ring) => write!(f, "waiting would never end: {}", Ring(ring)),
             Self::ReplyDropped { stage } => write!(f, "stage {stage:?} dropped its reply"),
-            Self::EmitsNothing { stage } => write!(f, "stage {stage:?} emits nothing"),
+            Self::NoStage { name } => write!(f, "nothing is named {name:?}"),
+            Self::WrongType { name, wanted } => write!(f, "{name:?} is no `{wanted}`"),
         }
     }
 }

@@ -4,11 +4,11 @@
 //! `init` has succeeded; a stage that ends takes out its own entry and never its successor's. A look-up clones the handle
 //! out and holds no lock afterwards.
 
-use crate::error::{PushError, PushErrorKind, SpawnError, SubscribeError};
+use crate::error::{CallError, PushError, PushErrorKind, SpawnError, SubscribeError};
 use crate::link::Outlet;
 use crate::port::{Port, PortName};
 use crate::sealed::Sealed;
-use crate::stage::{Life, StageRef};
+use crate::stage::{Handle, Life, StageRef};
 use crate::sync::{Arc, Awake, Clock, Deadline, Latch, Mutex, Rank, RwLock};
 use crate::{Name, port::TimerId};
 use std::any::Any;
@@ -98,10 +98,12 @@ struct Entry {
     id: u64,
     life: Arc<Life>,
     published: bool,
+    /// Its `Handle<In, Out, S>`.
+    handle: Erased,
     /// A `Port<E>`, or an `Arc<Outlet<E>>` of a stage that emits.
-    emits: Option<Emitting>,
+    emits: Option<Erased>,
 }
-type Emitting = Arc<dyn Any + Send + Sync>;
+type Erased = Arc<dyn Any + Send + Sync>;
 
 impl Registry {
     pub(crate) fn new() -> Self {
@@ -111,21 +113,18 @@ impl Registry {
         }
     }
 
-    /// Takes a name for a stage that is being started. A stage whose name was not given has none to take.
+    /// Takes a name for a stage that is being started.
     pub(crate) fn reserve(
         &self,
         name: &Name,
         life: &Arc<Life>,
-        named: bool,
-        emits: Option<Emitting>,
+        handle: Erased,
+        emits: Option<Erased>,
     ) -> Result<(), SpawnError> {
-        if !named {
-            return Ok(());
-        }
         self.entries.write(|entries| match entries.get(name.key()) {
             Some(entry) => Err(SpawnError::NameTaken { name: name.clone(), holder: entry.life.to_ref() }),
             None => {
-                let entry = Entry { id: life.id, life: life.clone(), published: false, emits };
+                let entry = Entry { id: life.id, life: life.clone(), published: false, handle, emits };
                 entries.insert(name.clone(), entry);
                 Ok(())
             }
@@ -190,7 +189,7 @@ impl Registry {
         drop(entry); // after unlocking: it may be the last handle of something
     }
 
-    fn find(&self, name: &str) -> Option<(Arc<Life>, Option<Emitting>)> {
+    fn find(&self, name: &str) -> Option<(Arc<Life>, Option<Erased>)> {
         self.entries.read(|entries| {
             let entry = entries.get(name).filter(|entry| entry.published)?;
             Some((entry.life.clone(), entry.emits.clone()))
@@ -225,6 +224,37 @@ impl Registry {
     /// The stage or port of this name.
     pub fn stage(&self, name: impl AsName) -> Option<StageRef> {
         self.find(name.to_name().key()).map(|(life, _)| life.to_ref())
+    }
+
+    /// The handle of the stage of this name, to subscribe it, call it, or switch its demand mode. The types are those of
+    /// the [`Handle`]: what it takes, what it emits, its state.
+    ///
+    /// ```
+    /// use drawgate::{Nothing, prelude::*};
+    /// drawgate::fold(40, |sum, n: u32| *sum += n).name("sum").spawn()?;
+    /// // Elsewhere:
+    /// let sum: Handle<u32, Nothing, u32> = Runtime::global().registry().handle("sum")?;
+    /// sum.call(|sum, _| *sum += 2)?;
+    /// sum.stop(ExitReason::Normal, std::time::Duration::from_secs(5))?;
+    /// assert_eq!(sum.finish()?, 42);
+    /// # anyhow::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CallError::NoStage`] if nothing has the name, [`CallError::WrongType`] if the stage has other types. What can be
+    /// pushed into is had by [`port`](Self::port).
+    pub fn handle<In: 'static, Out: 'static, S: 'static>(
+        &self,
+        name: impl AsName,
+    ) -> Result<Handle<In, Out, S>, CallError> {
+        let name = name.to_name();
+        let handle = self.entries.read(|entries| {
+            let entry = entries.get(name.key()).filter(|entry| entry.published)?;
+            Some(entry.handle.clone())
+        });
+        let handle = handle.ok_or_else(|| CallError::NoStage { name: name.clone() })?;
+        let handle = handle.downcast_ref::<Handle<In, Out, S>>().cloned();
+        handle.ok_or_else(|| CallError::WrongType { name, wanted: std::any::type_name::<Handle<In, Out, S>>() })
     }
 
     fn with_port<E: Send + 'static, R>(

@@ -1,7 +1,7 @@
 //! The live graph as a value: who is busy, who waits for whom.
 
 use crate::Name;
-use crate::stage::{Doing, Life, StageKind};
+use crate::stage::{CrewFigures, Doing, Life, StageKind};
 use crate::sync::{Arc, Clock};
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,7 +17,7 @@ pub struct StageStats {
     pub kind: StageKind,
     /// What it does now; of several threads, the first that does not wait.
     pub doing: Doing,
-    /// How many threads these figures are of.
+    /// How many threads these figures are of. Of a worker pool, the workers there are now.
     pub threads: usize,
     /// Events drawn.
     pub events_in: u64,
@@ -52,7 +52,7 @@ impl StageStats {
         let now = figures.ended.get().copied().unwrap_or_else(|| Clock::Real.now());
         let (idle, held_back) = figures.waited.until(now);
         let alive = figures.started.get().map_or(Duration::ZERO, |from| now.saturating_duration_since(*from));
-        Self {
+        let stats = Self {
             name: life.name.clone(),
             kind: life.kind,
             doing: figures.doing(),
@@ -70,7 +70,20 @@ impl StageStats {
             consumers: sending.consumers.iter().map(|(_, name)| name.clone()).collect(),
             ids: vec![life.id],
             draws: sending.consumers.iter().map(|(id, _)| *id).collect(),
+        };
+        match figures.crew.get() {
+            Some(crew) => stats.of_crew(crew.figures()),
+            None => stats,
         }
+    }
+
+    /// Of a pool the workers' time counts, and not that of its stage, which hands out events and waits for them.
+    fn of_crew(mut self, crew: CrewFigures) -> Self {
+        (self.threads, self.busy, self.idle, self.held_back) = (crew.threads, crew.busy, crew.idle, Duration::ZERO);
+        if crew.running > 0 {
+            self.doing = Doing::HandleEvents;
+        }
+        self
     }
 
     fn add(&mut self, other: Self) {

@@ -59,9 +59,10 @@ fn t13_a_steady_flow_allocates_nothing() {
     let counted = region.change();
     let allocations = counted.allocations + counted.reallocations;
     println!("steady: {allocations} allocations in {} events and {} slices", bursts * BURST, after - before);
-    // Nothing per event or slice. A chunk that was never full before may still grow: from its first four events to the 512
-    // of a full slice it doubles seven times, and this flow has three chunks.
-    assert!(allocations <= 3 * 7, "{counted:?}");
+    // Nothing per event or slice. A chunk that was never full before may still grow: from nothing to the 512 events of a
+    // full slice in eight steps. This flow has five chunks: four in a lane of 1024, whose first and last may be part of one,
+    // and the consumer's slice.
+    assert!(allocations <= 5 * 8, "{counted:?}");
     port.close();
     assert_eq!(counting.finish().unwrap().events, (200 + 1 + bursts) * BURST);
 }

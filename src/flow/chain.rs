@@ -1,8 +1,9 @@
 //! The chain: a flow as it is written.
 
 use super::graph::Runnable;
-use super::launch::{Head, Launch, Start, declare, emitting, ending};
+use super::launch::{Head, Last, Start, declare, emitting, ending};
 use super::parallel::Parallel;
+use super::producer::ProducerBuilder;
 use super::step::{
     AnyHead, Chunks, ChunksWithin, Divert, Fed, Filter, FlatMap, Halt, Hop, Inspect, Map, Number, Numbered, One, Step,
     Take, Then, TryMap,
@@ -221,7 +222,9 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
     /// The stage that is being written, to be started, and drawn from.
     fn into_start(self) -> Start<E> {
         let Self { head, steps, name, .. } = self;
-        Box::new(move |launch, given| Ok(vec![emitting(head, steps, given.or(name), launch)?.outlet()]))
+        Box::new(move |launch, given| {
+            Ok(vec![emitting(head, steps, given.or(name), Last::default(), launch)?.outlet()])
+        })
     }
 
     /// Names the stage that is being written: the source or the steps since the last hop, or, right after a parallel step,
@@ -275,7 +278,14 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
         self.then(Inspect(f, PhantomData))
     }
 
-    /// Gathers `n` events at a time; the last chunk may be shorter. At least 1.
+    /// Gathers `n` events at a time; the last chunk may be shorter. At least 1. What was gathered counts as handled: it comes
+    /// out at every end but a failure and a `stop_now`, where it is lost.
+    ///
+    /// ```
+    /// let sums = drawgate::from_iter(1..=5).chunks(2).map(|chunk| chunk.iter().sum::<i32>());
+    /// assert_eq!(sums.collect().run()?, [3, 7, 5]);
+    /// # anyhow::Ok(())
+    /// ```
     pub fn chunks(mut self, n: usize) -> Flow<Vec<E>, impl Step<Vec<E>>> {
         if n == 0 {
             self.bad.get_or_insert(BadOption::new("chunks", "at least 1", 0));
@@ -285,7 +295,7 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
 
     /// Gathers `n` events at a time, at least 1, or fewer when `time` has passed since the slice in which the first of them came
     /// was handled. Events that nobody asked for are not waited for: a chunk whose time has come goes down, asked for or not.
-    /// Directly after a source it takes a thread of its own, since a source that blocks hears no timer.
+    /// What was gathered is lost where that of [`chunks`](Self::chunks) is. Directly after a source it takes a thread of its own, since a source that blocks hears no timer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -398,7 +408,10 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
         let (above, above_name, intake) = match steps.unstepped(AnyHead(head)) {
             Ok(AnyHead(Head::Lanes { start, name, intake, .. })) => (start, name, intake),
             Ok(AnyHead(head)) => (Flow { name, ..Flow::new(head, Hop, None) }.into_start(), None, false),
-            Err((steps, AnyHead(head))) => (Flow { name, ..Flow::new(head, steps, None) }.into_start(), None, false),
+            Err(steps_and_head) => {
+                let (steps, AnyHead(head)) = *steps_and_head;
+                (Flow { name, ..Flow::new(head, steps, None) }.into_start(), None, false)
+            }
         };
         let start = workers(above, above_name, intake, options, make);
         let below = Subscribe::new().max_demand(options.demand());
@@ -508,7 +521,8 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
             Ok(AnyHead(head)) => {
                 (Flow { name, ..Flow::new(head, Hop, None) }.into_start(), None, Subscribe::new(), false)
             }
-            Err((steps, AnyHead(head))) => {
+            Err(steps_and_head) => {
+                let (steps, AnyHead(head)) = *steps_and_head;
                 (Flow { name, ..Flow::new(head, steps, None) }.into_start(), None, Subscribe::new(), false)
             }
         };
@@ -520,12 +534,27 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
     ///
     /// # Errors
     /// A stage could not be started.
-    pub fn spawn(mut self) -> Result<Handle<Nothing, E>, SpawnError> {
-        let runtime = self.runtime.take().unwrap_or_else(|| Runtime::global().clone());
-        check(self.bad.take(), self.name.as_ref())?;
+    pub fn spawn(self) -> Result<Handle<Nothing, E>, SpawnError> {
+        self.into_producer().spawn()
+    }
+
+    /// The same with a word on how its last stage emits: who gets which event, and from when on.
+    ///
+    /// ```
+    /// use drawgate::prelude::*;
+    /// let numbers = drawgate::from_iter(1..=3).into_producer().dispatcher(BroadcastDispatcher::new()).hold_until(2).spawn()?;
+    /// let sum = drawgate::fold(0, |sum, n: i32| *sum += n).subscribe_to(&numbers).spawn()?;
+    /// let product = drawgate::fold(1, |product, n: i32| *product *= n).subscribe_to(&numbers).spawn()?;
+    /// assert_eq!((sum.finish()?, product.finish()?), (6, 6)); // both had all of them
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn into_producer(mut self) -> ProducerBuilder<E> {
+        let (runtime, bad) = (self.runtime.take(), self.bad.take());
         let Self { head, steps, name, .. } = self;
-        let mut launch = Launch { runtime, graph: None };
-        emitting(head, steps, name, &mut launch)
+        ProducerBuilder::new(runtime, move |launch, last| {
+            check(bad, name.as_ref())?;
+            emitting(head, steps, name, last, launch)
+        })
     }
 }
 

@@ -8,9 +8,9 @@ use crate::error::{ExitReason, SpawnError};
 use crate::link::{Outlet, Subscribe};
 use crate::runtime::Runtime;
 use crate::stage::{
-    Builder, Context, Declared, Events, Handle, HandleOf, Kind, Life, Nothing, Out, Resolve, Running, SinkBody,
-    SinkKind, Sinks, Slices, SourceBody, SourceKind, SourceSink, StageKind, StepBody, StepKind, StopToken, Stopped,
-    keep,
+    Builder, Context, Declared, EmitOptions, Emits, Events, Handle, HandleOf, Kind, Life, Nothing, Out, Resolve,
+    Running, SinkBody, SinkKind, Sinks, Slices, SourceBody, SourceKind, SourceSink, StageKind, StepBody, StepKind,
+    StopToken, Stopped, keep,
 };
 use crate::sync::Arc;
 use crate::timer::TimerId;
@@ -25,10 +25,27 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// Starts one stage of the flow, as a part of its graph. `step` is what it is called in figures.
+    /// Starts one stage of the flow, as a part of its graph; it ends when nobody draws from it any more. `step` is what it is
+    /// called in figures.
     pub(super) fn start<K: Kind>(&mut self, mut builder: Builder<K>, step: &Name) -> Result<HandleOf<K>, SpawnError> {
-        builder.runtime.get_or_insert_with(|| self.runtime.clone());
         builder.ends_abandoned = true;
+        self.start_as_is(builder, step)
+    }
+
+    /// Starts a stage that emits, with what was said of it as the flow's last.
+    fn start_emitting<K: Emits>(
+        &mut self,
+        mut builder: Builder<K>,
+        step: &Name,
+        last: Last<K::Out>,
+    ) -> Result<HandleOf<K>, SpawnError> {
+        builder.emit = last.emit;
+        builder.ends_abandoned = !last.outlives_consumers;
+        self.start_as_is(builder, step)
+    }
+
+    fn start_as_is<K: Kind>(&mut self, mut builder: Builder<K>, step: &Name) -> Result<HandleOf<K>, SpawnError> {
+        builder.runtime.get_or_insert_with(|| self.runtime.clone());
         if let Some(graph) = &self.graph {
             graph.announce();
             builder = builder.watched(graph.clone());
@@ -44,6 +61,17 @@ impl Launch {
             }
         }
         started
+    }
+}
+
+/// What is said of a stage that emits, where it is the last of a flow that others draw from.
+pub(super) struct Last<E> {
+    pub(super) emit: EmitOptions<E>,
+    pub(super) outlives_consumers: bool,
+}
+impl<E> Default for Last<E> {
+    fn default() -> Self {
+        Self { emit: EmitOptions::default(), outlives_consumers: false }
     }
 }
 
@@ -77,14 +105,16 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
     head: Head<T::In>,
     steps: T,
     name: Option<Name>,
+    last: Last<E>,
     launch: &mut Launch,
 ) -> Result<Handle<Nothing, E>, SpawnError> {
     match head {
         // A source may block, and then hears no timer: the steps get a thread of their own.
         head @ Head::Source(_) if T::TIMED => {
-            let outlet = emitting(head, super::Hop, name, launch)?.outlet();
+            let outlet = emitting(head, super::Hop, name, Last::default(), launch)?.outlet();
             let start: Start<T::In> = Box::new(move |_, _| Ok(vec![outlet]));
-            emitting(Head::Lanes { start, options: Subscribe::new(), name: None, intake: false }, steps, None, launch)
+            let head = Head::Lanes { start, options: Subscribe::new(), name: None, intake: false };
+            emitting(head, steps, None, last, launch)
         }
         Head::Source(run) => {
             let make = move || {
@@ -104,9 +134,8 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
                 Ok(SourceBody { run: Some(Box::new(body)), unit: () })
             };
             let builder = Builder::<SourceKind<E>>::new("source", StageKind::Producer, Box::new(make));
-            let (mut builder, step) = named(builder, name, "source");
-            builder.emit.news = false;
-            launch.start(builder, &step).map(Handle::fed)
+            let (builder, step) = named(builder, name, "source");
+            launch.start_emitting(builder, &step, last).map(Handle::fed)
         }
         Head::Lanes { start, options, name: above, intake } => {
             let outlets = start(launch, above)?;
@@ -120,8 +149,7 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
             let (mut builder, step) = named(builder, name, "step");
             builder.declared = declare(outlets, &options);
             builder.is_intake = intake;
-            builder.emit.news = false;
-            launch.start(builder, &step).map(Handle::fed)
+            launch.start_emitting(builder, &step, last).map(Handle::fed)
         }
         Head::Ordered { start, options, name: above } => {
             let outlets = start(launch, above)?;
@@ -133,8 +161,7 @@ pub(super) fn emitting<E: Send + 'static, T: Step<E>>(
             let builder = Builder::<StepKind<Numbered<T::In>, E>>::new("step", kind, Box::new(make));
             let (mut builder, step) = named(builder, name, "step");
             builder.declared = declare(outlets, &options);
-            builder.emit.news = false;
-            launch.start(builder, &step).map(Handle::fed)
+            launch.start_emitting(builder, &step, last).map(Handle::fed)
         }
     }
 }
@@ -155,7 +182,7 @@ pub(super) fn ending<E: Send + 'static, T: Step<E>, A: Send + 'static>(
     match head {
         // A source and its end do not share a thread: the end has one of its own, which is what a flow promises.
         Head::Source(_) => {
-            let outlet = emitting(head, steps, name, launch)?.outlet();
+            let outlet = emitting(head, steps, name, Last::default(), launch)?.outlet();
             let start: Start<E> = Box::new(move |_, _| Ok(vec![outlet]));
             let head = Head::Lanes { start, options: Subscribe::new(), name: None, intake: false };
             ending(head, super::Hop, None, given, launch, init, f)
@@ -194,6 +221,7 @@ fn halted<O>(fed: Fed, ctx: &mut Context<'_, O>, done: impl FnOnce(&mut Context<
         Ok(()) => Ok(()),
         Err(Halt::Done) => {
             ctx.stop(ExitReason::Done);
+            ctx.common.leaves_rest = true;
             match done(ctx) {
                 Ok(()) | Err(Halt::Done) => Ok(()),
                 Err(Halt::Failed(cause)) => Err(cause),

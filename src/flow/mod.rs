@@ -7,12 +7,14 @@ mod chain;
 mod graph;
 mod launch;
 mod parallel;
+mod producer;
 mod step;
 mod stream;
 
 pub use chain::{Flow, from_iter, from_receiver, from_upstream, merge, source};
 pub use graph::{Graph, Runnable, Stopper, Watch};
 pub use parallel::Parallel;
+pub use producer::ProducerBuilder;
 pub use step::{Hop, Step, Then};
 pub use stream::{Stream, StreamBuilder, stream};
 

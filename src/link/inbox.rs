@@ -7,7 +7,7 @@ use super::dispatch::SubId;
 use super::mail::Mailbox;
 use super::outlet::{Outlet, OwnSide};
 use super::state::{Drawn, MarkAs, Told};
-use super::{Demand, Note, Subscribe, Subscriber, WaitFor, Waited};
+use super::{Demand, Extra, Note, Subscribe, Subscriber, WaitFor, Waited};
 use crate::error::{CancelReason, SubscribeError};
 use crate::sync::{Arc, Clock, Patience};
 
@@ -17,6 +17,7 @@ pub(crate) struct Link<E: Send + 'static> {
     pub(crate) sub: SubId,
     /// Its numbers; `manual` as it is now.
     pub(crate) demand: Demand,
+    pub(crate) extra: Extra,
     /// Asked for and not yet handled; counts asks that were not yet sent.
     in_flight: usize,
     /// To be asked with the next operation.
@@ -57,7 +58,8 @@ impl<E: Send + 'static> Link<E> {
 
     fn made(outlet: Arc<Outlet<E>>, sub: SubId, options: &Subscribe<E>) -> Self {
         let ask = if options.manual { options.first } else { options.max() };
-        Self { outlet, sub, demand: options.demand(), in_flight: ask, ask, marked: Marked::No, ended: false }
+        let (demand, extra) = (options.demand(), options.get_extra());
+        Self { outlet, sub, demand, extra, in_flight: ask, ask, marked: Marked::No, ended: false }
     }
 
     /// It was switched to manual demand, or back; `asked` are asked for and not drawn, and none is in hand.

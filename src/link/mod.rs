@@ -19,6 +19,9 @@
 //! > *(S)* if events stand in a lane (before its first notification), nobody is hungry for them, or at least as many are
 //! > waking as events stand.
 //!
+//! What is held back on purpose (`hold_until`, [`DemandMode::Accumulate`], a consumer that its producer has not heard of yet)
+//! nobody is hungry for; its release is such a critical section.
+//!
 //! A thread sleeps only as the last step of a round, in which it cleared its latch, found no mail, and then, lane by
 //! lane, either found something or was marked, under the lane's lock, when nothing was there. So:
 //!
@@ -85,8 +88,8 @@ pub(crate) use outlet::{Hooks, Outlet, OutletFigures, OwnSide, Reserved, Routed,
 #[cfg(feature = "test-util")]
 pub(crate) use state::{Drawn, MarkAs};
 pub(crate) use state::{News, Options, PeerNote, Side, Told};
-pub(crate) use subscribe::Subscriber;
 pub use subscribe::{Cancel, Demand, Subscribe};
+pub(crate) use subscribe::{Extra, Subscriber};
 pub(crate) use waited::{WaitFor, Waited};
 
 /// Whether a producer is told of demand.

@@ -3,6 +3,7 @@
 use crate::Name;
 use crate::error::{BadOption, CancelReason, ExitReason, SubscriptionLost};
 use crate::sync::{Arc, Latch};
+use std::any::Any;
 use std::fmt;
 
 /// What happens to a consumer when a producer of it fails or cancels. A producer that is done is neither: it ends its
@@ -92,13 +93,28 @@ pub struct Subscribe<E> {
     pub(crate) first: usize,
     partition: Option<Result<usize, &'static str>>,
     selector: Option<Selector<E>>,
+    extra: Extra,
 }
 
 pub(crate) type Selector<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 
+/// A value of the user's, for the other side or the dispatcher.
+#[derive(Clone, Default)]
+pub(crate) struct Extra(Option<Arc<dyn Any + Send + Sync>>);
+impl Extra {
+    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.as_deref()?.downcast_ref()
+    }
+}
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
+    }
+}
+
 impl<E> Clone for Subscribe<E> {
     fn clone(&self) -> Self {
-        Self { selector: self.selector.clone(), ..*self }
+        Self { selector: self.selector.clone(), extra: self.extra.clone(), ..*self }
     }
 }
 
@@ -111,6 +127,7 @@ impl<E> fmt::Debug for Subscribe<E> {
             .field("manual", &self.manual)
             .field("partition", &self.partition)
             .field("selector", &self.selector.is_some())
+            .field("extra", &self.extra)
             .finish()
     }
 }
@@ -125,6 +142,7 @@ impl<E> Default for Subscribe<E> {
             first: 0,
             partition: None,
             selector: None,
+            extra: Extra::default(),
         }
     }
 }
@@ -173,6 +191,25 @@ impl<E> Subscribe<E> {
         self
     }
 
+    /// A value of your own, for the other side's `handle_subscribe` ([`Peer::extra`](crate::stage::Peer::extra)) or a dispatcher
+    /// of your own. There is one; a second takes its place.
+    ///
+    /// ```
+    /// use drawgate::Subscribe;
+    /// struct Tenant(&'static str);
+    /// let options = Subscribe::<u32>::new().with_extra(Tenant("acme"));
+    /// assert_eq!(options.extra::<Tenant>().map(|tenant| tenant.0), Some("acme"));
+    /// ```
+    pub fn with_extra<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extra = Extra(Some(Arc::new(value)));
+        self
+    }
+
+    /// The value of [`with_extra`](Self::with_extra), if it is a `T`: for a dispatcher of your own.
+    pub fn extra<T: 'static>(&self) -> Option<&T> {
+        self.extra.get()
+    }
+
     /// Nothing is asked for by itself: the consumer asks with `Context::ask` or `Subscription::ask`.
     pub fn manual(mut self) -> Self {
         self.manual = true;
@@ -188,6 +225,9 @@ impl<E> Subscribe<E> {
         self
     }
 
+    pub(crate) fn get_extra(&self) -> Extra {
+        self.extra.clone()
+    }
     pub(crate) fn max(&self) -> usize {
         self.max
     }

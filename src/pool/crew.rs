@@ -2,7 +2,7 @@
 
 use super::roster::{Ask, Given, Next, Roster};
 use crate::runtime::Runtime;
-use crate::stage::Subscription;
+use crate::stage::{CrewFigures, Crewed, Subscription};
 use crate::sync::{Arc, Clock, Deadline, Latch, Mutex, MutexGuard, Rank};
 
 pub(super) struct Crew<E> {
@@ -55,13 +55,15 @@ impl<E> Crew<E> {
     }
 
     pub(super) fn finished(&self, number: usize, from: &Subscription, well: bool) {
-        let ask = self.roster().finished(number, from, well);
+        let now = self.clock().now();
+        let ask = self.roster().finished(number, from, well, now);
         self.room.wake();
         ask_for(ask);
     }
 
     pub(super) fn left(&self, number: usize) {
-        self.roster().left(number);
+        let now = self.clock().now();
+        self.roster().left(number, now);
         self.room.wake();
     }
 
@@ -77,6 +79,13 @@ impl<E> Crew<E> {
         let latches = self.roster().end();
         wake(latches);
         self.wait_until(Roster::is_empty);
+    }
+}
+
+impl<E: Send> Crewed for Crew<E> {
+    fn figures(&self) -> CrewFigures {
+        let now = self.clock().now();
+        self.roster().figures(now)
     }
 }
 

@@ -72,6 +72,7 @@ impl<E: Send + 'static> Consumer for Foreman<E> {
     type Event = E;
 
     fn init(&mut self, ctx: &mut Context<'_>) -> anyhow::Result<Init> {
+        let _ = ctx.common.life.figures.crew.set(self.crew.clone());
         let room = self.crew.room.clone();
         ctx.stop_token().on_stop(move || room.wake());
         Ok(Init::Ready)

@@ -4,9 +4,9 @@
 //! A worker is idle (`since` is `None`), taken on (`since` is set), given its event (`given`), at it, and idle again.
 
 use super::handle::{Counts, Working};
-use crate::stage::Subscription;
+use crate::stage::{CrewFigures, Subscription};
 use crate::sync::{Arc, Awake, Latch};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct Roster<E> {
     /// Events in work at once, and threads.
@@ -17,6 +17,9 @@ pub(super) struct Roster<E> {
     pub(super) handled: u64,
     pub(super) failed: u64,
     pub(super) restarted: u64,
+    /// Time at events that are finished, and time that threads were there which are gone.
+    busy: Duration,
+    served: Duration,
     /// No more events come: whoever is idle leaves.
     ended: bool,
 }
@@ -27,6 +30,7 @@ struct Place<E> {
     latch: Arc<Latch>,
     given: Option<Given<E>>,
     since: Option<Instant>,
+    hired: Instant,
     /// Told to leave; its state is being dropped.
     leaving: bool,
 }
@@ -66,7 +70,8 @@ pub(super) enum Next<E> {
 impl<E> Roster<E> {
     pub(super) fn new(most: usize, min: Option<usize>) -> Self {
         let (workers, asked) = (Vec::new(), Vec::new());
-        Self { most, min, workers, asked, handled: 0, failed: 0, restarted: 0, ended: false }
+        let (busy, served) = (Duration::ZERO, Duration::ZERO);
+        Self { most, min, workers, asked, handled: 0, failed: 0, restarted: 0, busy, served, ended: false }
     }
 
     fn serving(&self) -> impl Iterator<Item = &Place<E>> {
@@ -100,7 +105,8 @@ impl<E> Roster<E> {
         }
         let number = (0..).find(|n| self.workers.iter().all(|place| place.number != *n)).expect("bug: numbers end");
         let latch = Latch::new(awake);
-        self.workers.push(Place { number, latch: latch.clone(), given: None, since: Some(now), leaving: false });
+        let (since, latch) = (Some(now), latch);
+        self.workers.push(Place { number, latch: latch.clone(), given: None, since, hired: now, leaving: false });
         Seat::New(number, latch)
     }
 
@@ -113,7 +119,7 @@ impl<E> Roster<E> {
 
     /// Its thread could not be started. Returns whether there are others.
     pub(super) fn refused(&mut self, number: usize) -> bool {
-        self.left(number);
+        self.workers.retain(|place| place.number != number);
         self.serving().next().is_some()
     }
 
@@ -151,8 +157,10 @@ impl<E> Roster<E> {
 
     /// This worker is through with its event. GenStage's rule: once `min_demand` or fewer of a producer's events are in
     /// flight, it is asked for what is missing.
-    pub(super) fn finished(&mut self, number: usize, from: &Subscription, well: bool) -> Option<Ask> {
-        self.place(number).since = None;
+    pub(super) fn finished(&mut self, number: usize, from: &Subscription, well: bool, now: Instant) -> Option<Ask> {
+        if let Some(since) = self.place(number).since.take() {
+            self.busy += now.saturating_duration_since(since);
+        }
         self.handled += u64::from(well);
         let (most, min) = (self.most, self.min_demand());
         let asked = self.asked.iter_mut().find(|asked| asked.subscription == *from)?;
@@ -161,7 +169,9 @@ impl<E> Roster<E> {
     }
 
     /// This worker is gone.
-    pub(super) fn left(&mut self, number: usize) {
+    pub(super) fn left(&mut self, number: usize, now: Instant) {
+        let hired = self.place(number).hired;
+        self.served += now.saturating_duration_since(hired);
         self.workers.retain(|place| place.number != number);
     }
 
@@ -182,6 +192,14 @@ impl<E> Roster<E> {
         let (threads, running) = (self.serving().count(), self.in_work());
         let (handled, failed, restarted) = (self.handled, self.failed, self.restarted);
         Counts { threads, running, idle: threads - running, handled, failed, restarted }
+    }
+
+    pub(super) fn figures(&self, now: Instant) -> CrewFigures {
+        let since = |from: Instant| now.saturating_duration_since(from);
+        let busy = self.busy + self.workers.iter().filter_map(|place| place.since).map(since).sum::<Duration>();
+        let there = self.served + self.workers.iter().map(|place| since(place.hired)).sum::<Duration>();
+        let (threads, running) = (self.serving().count(), self.in_work());
+        CrewFigures { threads, running, busy, idle: there.saturating_sub(busy) }
     }
 
     pub(super) fn working(&self, now: Instant) -> Vec<Working> {

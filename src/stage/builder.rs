@@ -74,6 +74,21 @@ pub(crate) struct EmitOptions<E> {
     pub(crate) news: bool,
 }
 
+impl<E> Default for EmitOptions<E> {
+    fn default() -> Self {
+        Self {
+            dispatcher: None,
+            bound: None,
+            keep: BufferKeep::Last,
+            on_discard: None,
+            weigh: None,
+            hold_until: 0,
+            mode: DemandMode::default(),
+            news: false,
+        }
+    }
+}
+
 /// A subscription to be made at the start.
 pub(crate) struct Declared<E> {
     pub(crate) upstream: Resolve<E>,
@@ -95,14 +110,8 @@ impl<K: Kind> Builder<K> {
             make,
             keep: None,
             emit: EmitOptions {
-                dispatcher: None,
-                bound: None,
-                keep: BufferKeep::Last,
-                on_discard: None,
-                weigh: None,
-                hold_until: 0,
-                mode: DemandMode::default(),
                 news: matches!(kind, StageKind::Producer | StageKind::ProducerConsumer),
+                ..EmitOptions::default()
             },
             declared: Vec::new(),
             ends_abandoned: false,

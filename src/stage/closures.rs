@@ -323,7 +323,7 @@ pub fn fold<E: Send + 'static, A: Send + 'static>(
 }
 
 /// A stage at the end that sends each event on. A full channel is back-pressure; when all receivers are gone the stage
-/// is done. Stopping it does not wait for room: what was not sent goes back to its lane.
+/// is done. Stopping it does not wait for room. In either case what was not sent goes back to its lane.
 ///
 /// ```
 /// let (tx, rx) = crossbeam_channel::bounded(1);
@@ -351,8 +351,10 @@ pub fn to_sender<E: Send + 'static>(tx: crossbeam_channel::Sender<E>) -> Builder
                 }
             }
             let Some(event) = events.next() else { break };
-            if tx.send(event).is_err() {
+            if let Err(refused) = tx.send(event) {
+                events.untake(refused.into_inner());
                 ctx.stop(ExitReason::Done);
+                ctx.common.leaves_rest = true;
                 return Ok(());
             }
         }

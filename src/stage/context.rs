@@ -1,9 +1,10 @@
 //! What a callback can do: its last argument.
 
 use super::alarms::Alarms;
+use super::handle::{AnyTakes, Intake};
 use super::life::{Life, Order};
-use super::{Event, Nothing, StageRef, StopToken, Subscription};
-use crate::error::{ExitReason, TimerError};
+use super::{Event, Nothing, StageRef, StopToken, Subscribe, Subscription, Upstream};
+use crate::error::{ExitReason, SubscribeError, TimerError};
 use crate::link::{DemandMode, Notification, Outlet, Staged, Told};
 use crate::runtime::Runtime;
 use crate::sync::{Arc, drop_each};
@@ -21,8 +22,11 @@ pub struct Context<'a, Out = Nothing> {
 /// The part of a context that knows no event type.
 pub(crate) struct Common {
     pub(crate) life: Arc<Life>,
+    pub(crate) takes: AnyTakes,
     /// Set by `done` and `stop`.
     pub(crate) finish: Option<ExitReason>,
+    /// Set by a callback of the library's own that ends its stage: what it did not take of its slice goes back.
+    pub(crate) leaves_rest: bool,
     pub(crate) asks: Vec<(Subscription, usize)>,
     pub(crate) alarms: Alarms,
 }
@@ -105,6 +109,69 @@ impl<Out> Context<'_, Out> {
     /// them.
     pub fn stop(&mut self, reason: ExitReason) {
         self.common.finish.get_or_insert(reason);
+    }
+
+    /// Draws from a handle, a port, or a name from now on, as [`Handle::subscribe_with`](super::Handle::subscribe_with) does from outside: for
+    /// a stage that finds its producer, or another one after a loss, by itself. Its `handle_subscribe` comes after this
+    /// callback. `E` is what the stage draws.
+    ///
+    /// ```
+    /// use drawgate::{prelude::*, error::CancelReason, stage::{Cancel, Peer}};
+    /// struct Follower { sum: u64, next: Port<u64> }
+    /// impl Consumer for Follower {
+    ///     type Event = u64;
+    ///     fn handle_events(&mut self, events: Events<'_, u64>, _: &mut Context<'_>) -> anyhow::Result<()> {
+    ///         self.sum += events.sum::<u64>();
+    ///         Ok(())
+    ///     }
+    ///     fn handle_cancel(&mut self, lost: &Peer, _: &CancelReason, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+    ///         if lost.name != *self.next.name() {
+    ///             ctx.subscribe(&self.next, Subscribe::new())?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let (first, next) = (Port::bounded(8).spawn()?, Port::bounded(8).spawn()?);
+    /// next.push(40)?;
+    /// let stays = Subscribe::new().cancel(Cancel::Temporary);
+    /// let follower = Follower { sum: 0, next: next.clone() };
+    /// let follower = drawgate::consumer(follower).subscribe_to_with(&first, stays).spawn()?;
+    /// first.request_stop(ExitReason::Shutdown);
+    /// next.push(2)?;
+    /// next.close();
+    /// assert_eq!(follower.finish()?.sum, 42);
+    /// # anyhow::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// Why not; then the stage is as it was. [`SubscribeError::NotDrawn`] if `E` is not what it draws.
+    pub fn subscribe<E: Event, U: Upstream<E> + ?Sized>(
+        &mut self,
+        to: &U,
+        options: Subscribe<E>,
+    ) -> Result<Subscription, SubscribeError> {
+        self.intake()?.subscribe(to, &options)
+    }
+
+    /// The same in the place of another subscription of the stage: see [`Handle::resubscribe`](super::Handle::resubscribe).
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe); then the stage is as it was, with the old subscription.
+    pub fn resubscribe<E: Event, U: Upstream<E> + ?Sized>(
+        &mut self,
+        old: &Subscription,
+        to: &U,
+        options: Subscribe<E>,
+    ) -> Result<Subscription, SubscribeError> {
+        self.intake()?.resubscribe(old, to, &options)
+    }
+
+    fn intake<E: Event>(&self) -> Result<Intake<'_, E>, SubscribeError> {
+        let life = &self.common.life;
+        let offered = std::any::type_name::<E>();
+        Intake::of(life, &self.common.takes)
+            .ok_or_else(|| SubscribeError::NotDrawn { stage: life.name.clone(), offered })
     }
 
     /// Asks for `n` more events of a subscription with manual demand, when this callback has returned. Asking on one that

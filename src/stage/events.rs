@@ -37,6 +37,11 @@ impl<'a, E> Events<'a, E> {
         self.drain.by_ref().collect()
     }
 
+    /// Puts back what was taken last and turned out not to be handled. Nothing can be taken after it.
+    pub(crate) fn untake(self, event: E) {
+        self.rest.push(event); // the others follow
+    }
+
     /// Through which subscription they came.
     pub fn subscription(&self) -> &Subscription {
         self.subscription

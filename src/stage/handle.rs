@@ -160,6 +160,63 @@ impl<K: Behaviour> Takes<K::Feed> for Mailbox<Letter<K>> {
     }
 }
 
+/// A stage's [`Takes`] with the event type forgotten: an `Arc<dyn Takes<In>>`, for a stage that draws.
+pub(crate) type AnyTakes = Arc<dyn Any + Send + Sync>;
+
+pub(crate) fn any_takes<K: Behaviour>(mail: &Arc<Mailbox<Letter<K>>>) -> AnyTakes {
+    let takes: Arc<dyn Takes<K::Feed>> = mail.clone();
+    Arc::new(takes)
+}
+
+/// The side of a stage that draws `E`.
+pub(crate) struct Intake<'a, E> {
+    life: &'a Arc<Life>,
+    takes: &'a Arc<dyn Takes<E>>,
+}
+
+impl<'a, E: Send + 'static> Intake<'a, E> {
+    /// Nothing if the stage draws something else.
+    pub(crate) fn of(life: &'a Arc<Life>, takes: &'a AnyTakes) -> Option<Self> {
+        Some(Self { life, takes: takes.downcast_ref()? })
+    }
+
+    pub(crate) fn subscribe<U: Upstream<E> + ?Sized>(
+        &self,
+        to: &U,
+        options: &Subscribe<E>,
+    ) -> Result<Subscription, SubscribeError> {
+        let outlet = (to.resolve().0)(&self.life.runtime)?;
+        self.add(Link::new(outlet, options, self.subscriber())?)
+    }
+
+    pub(crate) fn resubscribe<U: Upstream<E> + ?Sized>(
+        &self,
+        old: &Subscription,
+        to: &U,
+        options: &Subscribe<E>,
+    ) -> Result<Subscription, SubscribeError> {
+        let outlet = (to.resolve().0)(&self.life.runtime)?;
+        if old.outlet.address() == Arc::as_ptr(&outlet).cast() {
+            return self.add(Link::replacing(old.id, outlet, options, self.subscriber())?);
+        }
+        let new = self.add(Link::new(outlet, options, self.subscriber())?)?;
+        old.outlet.replace(old.id, self.life.id);
+        Ok(new)
+    }
+
+    fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber { name: &self.life.name, id: self.life.id, latch: self.takes.latch() }
+    }
+
+    fn add(&self, link: Link<E>) -> Result<Subscription, SubscribeError> {
+        let subscription = Subscription::new(link.sub, &link.outlet);
+        match self.takes.add(link) {
+            true => Ok(subscription),
+            false => Err(SubscribeError::Ended { stage: self.life.name.clone(), reason: self.life.reason() }),
+        }
+    }
+}
+
 /// What spawning gives, before it is a handle.
 pub(crate) struct HandleParts<K: Behaviour> {
     pub(crate) life: Arc<Life>,
@@ -168,11 +225,10 @@ pub(crate) struct HandleParts<K: Behaviour> {
 }
 impl<K: Behaviour> HandleParts<K> {
     pub(crate) fn into_handle(self) -> Handle<K::In, K::Out, K::State> {
-        let takes: Arc<dyn Takes<K::Feed>> = self.mail.clone();
         Handle {
             stage: self.life.to_ref(),
+            takes: any_takes::<K>(&self.mail),
             post: self.mail,
-            takes: Arc::new(takes),
             outlet: self.outlet.map(|outlet| outlet as Arc<dyn Any + Send + Sync>),
             ends: PhantomData,
         }
@@ -195,8 +251,7 @@ impl<K: Behaviour> HandleParts<K> {
 pub struct Handle<In, Out, S = ()> {
     stage: StageRef,
     post: Arc<dyn Post<Out, S>>,
-    /// An `Arc<dyn Takes<In>>`, for a stage that draws.
-    takes: Arc<dyn Any + Send + Sync>,
+    takes: AnyTakes,
     /// An `Arc<Outlet<Out>>`, for a stage that emits.
     outlet: Option<Arc<dyn Any + Send + Sync>>,
     ends: PhantomData<fn(In) -> Out>,
@@ -251,8 +306,7 @@ impl<In, Out, S> Handle<In, Out, S> {
     where
         In: Event,
     {
-        let outlet = (to.resolve().0)(&self.stage.0.runtime)?;
-        self.add(Link::new(outlet, &options, self.subscriber())?)
+        self.intake().subscribe(to, &options)
     }
 
     /// Puts a subscription in the place of another one of this stage, which is cancelled, whatever its cancel mode, and
@@ -284,39 +338,14 @@ impl<In, Out, S> Handle<In, Out, S> {
     where
         In: Event,
     {
-        let outlet = (to.resolve().0)(&self.stage.0.runtime)?;
-        if old.outlet.address() == Arc::as_ptr(&outlet).cast() {
-            return self.add(Link::replacing(old.id, outlet, &options, self.subscriber())?);
-        }
-        let new = self.add(Link::new(outlet, &options, self.subscriber())?)?;
-        old.outlet.replace(old.id, self.stage.0.id);
-        Ok(new)
+        self.intake().resubscribe(old, to, &options)
     }
 
-    fn subscriber(&self) -> Subscriber<'_>
+    fn intake(&self) -> Intake<'_, In>
     where
         In: Event,
     {
-        let life = &self.stage.0;
-        Subscriber { name: &life.name, id: life.id, latch: self.takes().latch() }
-    }
-
-    fn takes(&self) -> &Arc<dyn Takes<In>>
-    where
-        In: Event,
-    {
-        self.takes.downcast_ref().expect("bug: a stage that takes events can be given links")
-    }
-
-    fn add(&self, link: Link<In>) -> Result<Subscription, SubscribeError>
-    where
-        In: Event,
-    {
-        let subscription = Subscription::new(link.sub, &link.outlet);
-        match self.takes().add(link) {
-            true => Ok(subscription),
-            false => Err(SubscribeError::Ended { stage: self.stage.name().clone(), reason: self.stage.0.reason() }),
-        }
+        Intake::of(&self.stage.0, &self.takes).expect("bug: a stage that takes events can be given links")
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sync::{Arc, CachePadded, Clock, Condvar, Deadline, Mutex, Rank, Weak}
 use crate::{Name, link};
 use std::any::Any;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a stage is told from outside, besides mail.
 #[derive(Clone, Debug)]
@@ -40,6 +40,20 @@ impl<E: Send + 'static> Sending for link::Outlet<E> {
     fn figures(&self) -> link::OutletFigures {
         link::Outlet::figures(self)
     }
+}
+
+/// The threads that a stage gives its events to.
+pub(crate) trait Crewed: Send + Sync {
+    fn figures(&self) -> CrewFigures;
+}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CrewFigures {
+    /// Threads there are now, and how many of them are at an event.
+    pub(crate) threads: usize,
+    pub(crate) running: usize,
+    /// Added up over all threads there were.
+    pub(crate) busy: Duration,
+    pub(crate) idle: Duration,
 }
 
 /// Hears of a failure before anybody downstream does.
@@ -103,6 +117,8 @@ pub(crate) struct Figures {
     pub(crate) events_in: Figure,
     pub(crate) slices: Figure,
     pub(crate) waited: Arc<link::Waited>,
+    /// Of a worker pool.
+    pub(crate) crew: std::sync::OnceLock<Arc<dyn Crewed>>,
     /// A `Doing`.
     doing: Figure,
 }
@@ -159,6 +175,14 @@ impl Doing {
         Self::Terminate,
         Self::Ended,
     ];
+}
+
+#[cfg(all(test, not(drawgate_loom)))]
+#[test]
+fn what_a_stage_does_is_read_as_it_was_written() {
+    for (i, doing) in Doing::ALL.into_iter().enumerate() {
+        assert_eq!(doing as usize, i, "{doing:?}");
+    }
 }
 
 impl Figures {

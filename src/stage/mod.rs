@@ -37,12 +37,12 @@ pub use token::StopToken;
 pub use traits::{Consumer, Init, Peer, PeerSide, Producer, ProducerConsumer};
 pub use upstream::Upstream;
 
-pub(crate) use builder::{Declared, Resolve, keep};
+pub(crate) use builder::{Declared, EmitOptions, Resolve, keep};
 pub(crate) use closures::{SinkBody, Sinks, Slices, StepBody};
 pub(crate) use context::Emitter;
 pub(crate) use current::{pull, puller, wait_for};
 pub(crate) use handle::HandleParts;
 pub(crate) use kind::{Behaviour, Never};
-pub(crate) use life::{Life, Nudge, Order, Watcher};
+pub(crate) use life::{CrewFigures, Crewed, Life, Nudge, Order, Watcher};
 pub(crate) use run::{GaveUp, Running, start};
 pub(crate) use source::{SourceBody, SourceSink};

@@ -8,7 +8,7 @@ use super::alarms::Alarms;
 use super::builder::{Builder, Declared, Keep};
 use super::context::{Common, Context, Emitter};
 use super::current;
-use super::handle::HandleParts;
+use super::handle::{HandleParts, any_takes};
 use super::kind::{Behaviour, HandleOf, Kind};
 use super::life::{Doing, Figures, Life, Order, Sending};
 use super::traits::{Init, Peer, PeerSide};
@@ -102,7 +102,7 @@ impl<K: Behaviour> Running<K> {
             ran
         });
         let ran = match ran {
-            Ok(Ok(())) => drop_each(self.rest.drain(..)).map(Ok),
+            Ok(Ok(())) if !self.common.leaves_rest => drop_each(self.rest.drain(..)).map(Ok),
             failed => failed,
         };
         let gave_up = matches!(&ran, Ok(Err(cause)) if cause.is::<GaveUp>());
@@ -111,6 +111,7 @@ impl<K: Behaviour> Running<K> {
         Figures::add(&figures.slices, 1);
         let ran = self.after_callback(ran);
         match &ran {
+            Ok(()) if self.common.leaves_rest => self.inbox.give_back(link, std::mem::take(&mut self.rest), 0),
             Ok(()) => {
                 slice.clear();
                 self.inbox.buffer = slice;
@@ -230,6 +231,7 @@ impl<K: Behaviour> Running<K> {
                 subscription: Subscription::new(note.sub, &outlet),
                 demand: note.demand,
                 side: PeerSide::Consumer,
+                extra: note.extra,
             };
             match news {
                 News::Subscribed(note) => {
@@ -271,6 +273,7 @@ fn peer_of<E: Send + 'static>(link: &Link<E>) -> Peer {
         subscription: Subscription::new(link.sub, &link.outlet),
         demand: link.demand,
         side: PeerSide::Producer,
+        extra: link.extra.clone(),
     }
 }
 
@@ -398,8 +401,11 @@ pub(crate) fn start<K: Behaviour>(builder: Builder<K>) -> Result<HandleParts<K>,
     let sending = outlet.clone().map(|outlet| outlet as Arc<dyn Sending>);
     let life = Life::new(id, name.clone(), runtime.clone(), builder.kind, mail.clone(), sending, builder.watchers);
     let named = builder.named;
-    let emits = outlet.clone().map(|outlet| outlet as Arc<dyn Any + Send + Sync>);
-    runtime.registry().reserve(&name, &life, named, emits)?;
+    if named {
+        let emits = outlet.clone().map(|outlet| outlet as Arc<dyn Any + Send + Sync>);
+        let handle = HandleParts::<K> { life: life.clone(), mail: mail.clone(), outlet: outlet.clone() }.into_handle();
+        runtime.registry().reserve(&name, &life, Arc::new(handle), emits)?;
+    }
     let seed = Seed::<K> {
         make: builder.make,
         mail: mail.clone(),
@@ -473,7 +479,8 @@ fn run<K: Behaviour>(seed: Seed<K>, started: &Sender<Result<(), SpawnError>>) {
     inbox.is_source = K::SOURCE;
     inbox.is_intake = is_intake;
     let alarms = Alarms::new(Arc::new(Rings::<K>(mail.clone())));
-    let common = Common { life: life.clone(), finish: None, asks: Vec::new(), alarms };
+    let takes = any_takes::<K>(&mail);
+    let common = Common { life: life.clone(), takes, finish: None, leaves_rest: false, asks: Vec::new(), alarms };
     let emitter = outlet.clone().map(Emitter::new);
     let mut running = Running { body, inbox, emitter, common, rest: Vec::new(), one_was_done: false };
     match running.callback(Doing::Init, |body, ctx| K::init(body, ctx)) {

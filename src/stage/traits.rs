@@ -3,7 +3,7 @@
 use super::{Context, Events, Subscription, TimerId};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
-use crate::link::{Demand, Notification};
+use crate::link::{Demand, Extra, Notification};
 
 /// What `init` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,14 @@ pub struct Peer {
     pub demand: Demand,
     /// Which side of it the other stage is.
     pub side: PeerSide,
+    pub(crate) extra: Extra,
+}
+
+impl Peer {
+    /// What the consumer said with [`Subscribe::with_extra`](crate::Subscribe::with_extra), if it is a `T`.
+    pub fn extra<T: 'static>(&self) -> Option<&T> {
+        self.extra.get()
+    }
 }
 
 /// Which side of a subscription a [`Peer`] is: what a producer-consumer, which has both, wants to know.

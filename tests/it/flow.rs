@@ -4,8 +4,8 @@ use crate::support::watchdog;
 use drawgate::flow::Parallel;
 use drawgate::prelude::*;
 use drawgate::runtime::Telemetry;
-use drawgate::stage::Init;
-use drawgate::{RunError, SpawnError, from_iter};
+use drawgate::stage::{DemandMode, Init};
+use drawgate::{RunError, SpawnError, from_iter, from_upstream};
 use std::io::{BufRead, BufReader, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
@@ -671,5 +671,81 @@ fn lines_of_stdin_are_handled_as_they_come() {
         }
         drop(ask);
         assert!(child.wait().unwrap().success());
+    });
+}
+
+// ---- a flow that others draw from
+
+#[test]
+fn p20_a_flow_is_a_producer_with_a_dispatcher_that_waits_for_its_consumers() {
+    watchdog(|| {
+        let numbers = from_iter(0..1000_u64).map(|n| n * 2).into_producer();
+        let numbers = numbers.dispatcher(BroadcastDispatcher::new()).hold_until(2).spawn().unwrap();
+        let all = || drawgate::fold(Vec::new(), |all, n: u64| all.push(n)).subscribe_to(&numbers).spawn().unwrap();
+        let (a, b) = (all(), all());
+        let expected: Vec<_> = (0..1000).map(|n| n * 2).collect();
+        assert_eq!(a.finish().unwrap(), expected);
+        assert_eq!(b.finish().unwrap(), expected);
+    });
+}
+
+#[test]
+fn p32_a_flow_that_accumulates_pulls_nothing_before_it_is_told_to() {
+    watchdog(|| {
+        let (pull, pulled) = std::sync::mpsc::channel();
+        let numbers = from_iter((0..3_u64).inspect(move |n| pull.send(*n).unwrap())).into_producer();
+        let numbers = numbers.demand_mode(DemandMode::Accumulate).spawn().unwrap();
+        let all = drawgate::fold(Vec::new(), |all, n: u64| all.push(n)).subscribe_to(&numbers).spawn().unwrap();
+        all.call(|_, _| ()).unwrap(); // it has asked
+        numbers.call(|(), _| ()).unwrap(); // and the source has had its turn
+        assert!(pulled.try_recv().is_err());
+        numbers.set_demand_mode(DemandMode::Forward).unwrap();
+        assert_eq!(all.finish().unwrap(), [0, 1, 2]);
+        assert_eq!(pulled.iter().count(), 3);
+    });
+}
+
+#[test]
+fn a_flow_outlives_its_consumers_if_it_is_told_to() {
+    watchdog(|| {
+        type Numbers = Handle<drawgate::Nothing, u64>;
+        let first = |numbers: &Numbers| from_upstream(numbers).take(1).collect().run().unwrap()[0];
+        for steps in [false, true] {
+            let make = move || match steps {
+                false => from_iter(0..).into_producer(),
+                true => from_iter(0..).hop().map(|n| n).into_producer(),
+            };
+            let stays = make().outlives_consumers(true).spawn().unwrap();
+            assert_eq!(first(&stays), 0);
+            assert_eq!(first(&stays), 1, "what stands is kept for the next");
+            stays.stop(ExitReason::Normal, Duration::from_secs(20)).unwrap();
+            let goes = make().spawn().unwrap();
+            assert_eq!(first(&goes), 0);
+            goes.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_producer_of_a_flow_refuses_what_its_flow_refuses() {
+    let refused = from_iter(0..3_u64).chunks(0).name("none").into_producer().spawn().unwrap_err();
+    assert!(refused.to_string().contains("`n`") || refused.to_string().contains("chunks"), "{refused}");
+    let refused = from_iter(0..3_u64).into_producer().partition_by(0, |n| *n).spawn().unwrap_err();
+    assert!(matches!(refused, SpawnError::BadOption { .. }), "{refused}");
+}
+
+#[test]
+fn what_a_step_wants_no_more_of_goes_back_to_the_lane() {
+    watchdog(|| {
+        let port = Port::bounded(100).spawn().unwrap();
+        port.push_all((0..10).collect()).unwrap();
+        assert_eq!(from_upstream(&port).take(1).collect().run().unwrap(), [0]);
+        assert_eq!(from_upstream(&port).take(2).hop().collect().run().unwrap(), [1, 2]);
+        let (tx, rx) = crossbeam_channel::bounded::<u32>(1);
+        drop(rx);
+        drawgate::to_sender(tx).subscribe_to(&port).spawn().unwrap().join().unwrap();
+        port.close();
+        assert_eq!(from_upstream(&port).collect().run().unwrap(), (3..10).collect::<Vec<_>>());
+        assert_eq!(port.port_stats().lost, 0);
     });
 }

@@ -1220,3 +1220,44 @@ fn stats_say_what_a_stage_does_also_while_it_is_stuck() {
         assert_eq!(stage.stats().doing, Doing::Ended);
     });
 }
+
+// ---- by name
+
+#[test]
+fn p44_a_stage_is_called_by_its_name() {
+    watchdog(|| {
+        let rt = Runtime::new();
+        let sum = drawgate::fold(0_u64, |sum, n: u32| *sum += u64::from(n)).name("sum").runtime(&rt).spawn().unwrap();
+        let port = Port::<u32>::bounded(1).name("port").runtime(&rt).spawn().unwrap();
+        let found: Handle<u32, Nothing, u64> = rt.registry().handle("sum").unwrap();
+        assert_eq!(
+            found
+                .call(|sum, _| {
+                    *sum += 40;
+                    *sum
+                })
+                .unwrap(),
+            40
+        );
+        found.subscribe(&port).unwrap();
+        port.push(2).unwrap();
+        port.close();
+        assert_eq!(sum.finish().unwrap(), 42);
+        let gone = rt.registry().handle::<u32, Nothing, u64>("sum").unwrap_err();
+        assert_eq!(gone.to_string(), "nothing is named `sum`");
+    });
+}
+
+#[test]
+fn p44_a_name_with_other_types_is_an_error_that_says_so() {
+    watchdog(|| {
+        let rt = Runtime::new();
+        let sum = drawgate::fold(0_u64, |sum, n: u32| *sum += u64::from(n)).name("sum").runtime(&rt).spawn().unwrap();
+        let port = Port::<u32>::bounded(1).name("port").runtime(&rt).spawn().unwrap();
+        let wrong = rt.registry().handle::<u32, Nothing, u32>("sum").unwrap_err();
+        assert!(matches!(wrong, CallError::WrongType { .. }) && wrong.to_string().contains("`sum` is no"), "{wrong}");
+        assert!(matches!(rt.registry().handle::<u32, Nothing, ()>("port"), Err(CallError::WrongType { .. })));
+        sum.request_stop(ExitReason::Normal);
+        port.close();
+    });
+}

@@ -6,6 +6,7 @@ use drawgate::error::BadOption;
 use drawgate::pool::{Counts, PoolBuilder};
 use drawgate::prelude::*;
 use drawgate::runtime::Telemetry;
+use drawgate::stage::Doing;
 use drawgate::{CallError, Pool, SpawnError};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -639,5 +640,35 @@ fn p53_a_manual_clock_waits_for_workers() {
             clock.advance(Duration::from_secs(60));
             assert_eq!(pool.counts().handled, n);
         }
+    });
+}
+
+#[test]
+fn a_busy_pool_is_busy_in_its_figures() {
+    watchdog(|| {
+        let rt = Runtime::new();
+        let (workers, begins, go) = gated();
+        let port = Port::bounded(100).runtime(&rt).spawn().unwrap();
+        let pool = workers.threads(2).name("pool").runtime(&rt).subscribe_to(&port).spawn().unwrap();
+        let figures = || pool.stats();
+        assert_eq!((figures().threads, figures().busy), (0, Duration::ZERO));
+        for n in 0..2 {
+            port.push(n).unwrap();
+            begins.recv().unwrap();
+        }
+        until(|| figures().busy > Duration::ZERO);
+        assert_eq!((figures().threads, figures().doing), (2, Doing::HandleEvents));
+        assert_eq!((figures().idle, figures().utilization()), (Duration::ZERO, 1.0));
+        assert_eq!(rt.snapshot().bottleneck().unwrap().name.to_string(), "pool");
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        handled(&pool, 2);
+        until(|| figures().idle > Duration::ZERO && figures().doing == Doing::Waiting);
+        port.close();
+        drop(go);
+        pool.join().unwrap();
+        assert_eq!((figures().threads, figures().doing), (0, Doing::Ended));
+        let last = figures();
+        assert_eq!((last.busy, last.idle), (figures().busy, figures().idle), "they stand still");
     });
 }

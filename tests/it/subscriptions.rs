@@ -666,3 +666,103 @@ fn p43_nothing_is_delivered_before_both_have_heard() {
         assert_eq!(handled.iter().take(3).collect::<Vec<_>>(), [10, 11, 0]);
     });
 }
+
+#[test]
+fn p43_both_sides_get_what_the_consumer_said_besides() {
+    struct Tenant(&'static str);
+    struct Asks(mpsc::Sender<(PeerSide, &'static str)>);
+    impl Asks {
+        fn hear(&self, peer: &Peer) {
+            assert!(peer.extra::<u8>().is_none(), "it is something else");
+            self.0.send((peer.side, peer.extra::<Tenant>().map_or("nobody", |tenant| tenant.0))).unwrap();
+        }
+    }
+    impl ProducerConsumer for Asks {
+        type In = u64;
+        type Out = u64;
+        fn handle_events(&mut self, events: Events<'_, u64>, ctx: &mut Context<'_, u64>) -> anyhow::Result<()> {
+            ctx.extend(events);
+            Ok(())
+        }
+        fn handle_subscribe(&mut self, peer: &Peer, _: &mut Context<'_, u64>) -> anyhow::Result<()> {
+            self.hear(peer);
+            Ok(())
+        }
+        fn handle_cancel(&mut self, peer: &Peer, _: &CancelReason, _: &mut Context<'_, u64>) -> anyhow::Result<()> {
+            self.hear(peer);
+            Ok(())
+        }
+    }
+    watchdog(|| {
+        let (tell, told) = mpsc::channel();
+        let above = drawgate::producer_consumer(Asks(tell.clone())).spawn().unwrap();
+        let below = drawgate::producer_consumer(Asks(tell)).spawn().unwrap();
+        let options = Subscribe::new().cancel(Cancel::Temporary).with_extra("replaced").with_extra(Tenant("acme"));
+        let subscription = below.subscribe_with(&above, options).unwrap();
+        let heard = |n| {
+            let mut heard: Vec<_> = told.iter().take(n).collect();
+            heard.sort_by_key(|(side, _)| *side as u8);
+            heard
+        };
+        assert_eq!(heard(2), [(PeerSide::Producer, "acme"), (PeerSide::Consumer, "acme")]);
+        subscription.cancel();
+        assert_eq!(heard(2), [(PeerSide::Producer, "acme"), (PeerSide::Consumer, "acme")]);
+        let _plain = below.subscribe_with(&above, Subscribe::new().cancel(Cancel::Temporary)).unwrap();
+        assert_eq!(heard(2), [(PeerSide::Producer, "nobody"), (PeerSide::Consumer, "nobody")]);
+    });
+}
+
+// ---- by the stage itself
+
+#[test]
+fn p37_a_stage_subscribes_itself_in_init_and_in_callbacks() {
+    struct Finds(Port<u64>, Vec<u64>, mpsc::Sender<String>);
+    impl Consumer for Finds {
+        type Event = u64;
+        fn init(&mut self, ctx: &mut Context<'_>) -> anyhow::Result<drawgate::stage::Init> {
+            ctx.subscribe::<u64, _>("p37-first", Subscribe::new().cancel(Cancel::Temporary))?;
+            let wrong = ctx.subscribe::<u8, _>("p37-first", Subscribe::new()).unwrap_err();
+            self.2.send(wrong.to_string())?;
+            Ok(drawgate::stage::Init::Ready)
+        }
+        fn handle_events(&mut self, events: Events<'_, u64>, _: &mut Context<'_>) -> anyhow::Result<()> {
+            self.1.extend(events);
+            Ok(())
+        }
+        fn handle_subscribe(&mut self, peer: &Peer, _: &mut Context<'_>) -> anyhow::Result<()> {
+            Ok(self.2.send(format!("to {}", peer.name))?)
+        }
+        fn handle_cancel(&mut self, lost: &Peer, _: &CancelReason, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+            if &*lost.name.to_string() == "p37-first" {
+                let next = ctx.subscribe(&self.0, Subscribe::new().manual())?;
+                ctx.resubscribe(&next, &self.0, Subscribe::new())?;
+            }
+            Ok(())
+        }
+    }
+    watchdog(|| {
+        let first = Port::<u64>::bounded(8).name("p37-first").spawn().unwrap();
+        let next = Port::bounded(8).name("p37-next").spawn().unwrap();
+        let (tell, told) = mpsc::channel();
+        let finds = drawgate::consumer(Finds(next.clone(), Vec::new(), tell)).name("p37-finds").spawn().unwrap();
+        assert_eq!(told.recv().unwrap(), "stage `p37-finds` does not draw `u8`");
+        assert_eq!(told.recv().unwrap(), "to p37-first");
+        first.push(1).unwrap();
+        until(|| finds.stats().events_in == 1);
+        first.request_stop(ExitReason::Shutdown);
+        assert_eq!(told.iter().take(2).collect::<Vec<_>>(), ["to p37-next", "to p37-next"]);
+        next.push(2).unwrap();
+        next.close();
+        assert_eq!(finds.finish().unwrap().1, [1, 2]);
+    });
+}
+
+#[test]
+fn p37_what_a_producer_is_offered_it_does_not_draw() {
+    watchdog(|| {
+        let port = filled(0..1);
+        let producer = drawgate::producer(Quiet::new().0).spawn().unwrap();
+        let refused = producer.call(move |_, ctx| ctx.subscribe(&port, Subscribe::new()).unwrap_err()).unwrap();
+        assert!(matches!(refused, SubscribeError::NotDrawn { offered: "u64", .. }), "{refused}");
+    });
+}

@@ -11,7 +11,7 @@ mod subscriptions;
 use super::dispatch::{Choice, Dispatcher, LaneId, LaneState, SubId, Targets};
 use super::line::{Intake, Line};
 use super::queue::{MOST_NOTES, Queue};
-use super::{BufferKeep, Demand, DemandMode, Note, Subscribe};
+use super::{BufferKeep, Demand, DemandMode, Extra, Note, Subscribe};
 use crate::Name;
 use crate::error::{CancelReason, ExitReason};
 use crate::sync::{Arc, Latch};
@@ -191,6 +191,7 @@ pub(crate) struct PeerNote {
     pub(crate) sub: SubId,
     pub(crate) name: Name,
     pub(crate) demand: Demand,
+    pub(crate) extra: Extra,
 }
 
 #[derive(Clone, Copy, Debug, Default)]

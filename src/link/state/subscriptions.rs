@@ -77,7 +77,8 @@ impl<E: Send + 'static> State<E> {
         // Whoever was alone in this lane kept its marks while it handled; from now on that would swallow wakes.
         self.clear_marks(lane, fx);
         if let Some(news) = &mut self.news {
-            news.push(News::Subscribed(PeerNote { sub: id, name: who.name.clone(), demand: options.demand() }));
+            let (name, demand, extra) = (who.name.clone(), options.demand(), options.get_extra());
+            news.push(News::Subscribed(PeerNote { sub: id, name, demand, extra }));
             fx.owner = true;
         }
         Ok(id)
@@ -289,6 +290,7 @@ impl<E> Sub<E> {
     }
 
     fn note(&self, id: SubId) -> PeerNote {
-        PeerNote { sub: id, name: self.name.clone(), demand: self.options.demand() }
+        let (name, demand, extra) = (self.name.clone(), self.options.demand(), self.options.get_extra());
+        PeerNote { sub: id, name, demand, extra }
     }
 }
