@@ -405,13 +405,12 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
         };
         // Stages above are drawn from directly, if nothing is done to their events here.
         let Self { head, steps, name, .. } = self;
-        let (above, above_name, intake) = match steps.unstepped(AnyHead(head)) {
-            Ok(AnyHead(Head::Lanes { start, name, intake, .. })) => (start, name, intake),
-            Ok(AnyHead(head)) => (Flow { name, ..Flow::new(head, Hop, None) }.into_start(), None, false),
-            Err(steps_and_head) => {
-                let (steps, AnyHead(head)) = *steps_and_head;
-                (Flow { name, ..Flow::new(head, steps, None) }.into_start(), None, false)
-            }
+        let (above, above_name, intake) = match steps.unstepped(AnyHead(Box::new(head))) {
+            Ok(AnyHead(head)) => match *head {
+                Head::Lanes { start, name, intake, .. } => (start, name, intake),
+                head => (Flow { name, ..Flow::new(head, Hop, None) }.into_start(), None, false),
+            },
+            Err((steps, head)) => (Flow { name, ..Flow::new(*head.0, steps, None) }.into_start(), None, false),
         };
         let start = workers(above, above_name, intake, options, make);
         let below = Subscribe::new().max_demand(options.demand());
@@ -516,15 +515,13 @@ impl<E: Send + 'static, T: Step<E>> Flow<E, T> {
         check(self.bad.take(), self.name.as_ref())?;
         // Stages above are drawn from directly, if nothing is done to their events here.
         let Self { head, steps, name, .. } = self;
-        let (start, above, options, intake) = match steps.unstepped(AnyHead(head)) {
-            Ok(AnyHead(Head::Lanes { start, options, name, intake })) => (start, name, options, intake),
-            Ok(AnyHead(head)) => {
-                (Flow { name, ..Flow::new(head, Hop, None) }.into_start(), None, Subscribe::new(), false)
-            }
-            Err(steps_and_head) => {
-                let (steps, AnyHead(head)) = *steps_and_head;
-                (Flow { name, ..Flow::new(head, steps, None) }.into_start(), None, Subscribe::new(), false)
-            }
+        let started = |start| (start, None, Subscribe::new(), false);
+        let (start, above, options, intake) = match steps.unstepped(AnyHead(Box::new(head))) {
+            Ok(AnyHead(head)) => match *head {
+                Head::Lanes { start, options, name, intake } => (start, name, options, intake),
+                head => started(Flow { name, ..Flow::new(head, Hop, None) }.into_start()),
+            },
+            Err((steps, head)) => started(Flow { name, ..Flow::new(*head.0, steps, None) }.into_start()),
         };
         Stream::of_flow(runtime, start, above, &options, intake)
     }

@@ -45,15 +45,15 @@ pub trait Step<O>: Sealed + Send + Sized + 'static {
     fn ring(&mut self, now: Instant, sink: &mut impl FnMut(O) -> Fed) -> Fed;
     /// If there is no step, what the events come from, as it is.
     #[doc(hidden)]
-    fn unstepped(self, head: AnyHead<Self::In>) -> Result<AnyHead<O>, Box<(Self, AnyHead<Self::In>)>> {
-        Err(Box::new((self, head)))
+    fn unstepped(self, head: AnyHead<Self::In>) -> Result<AnyHead<O>, (Self, AnyHead<Self::In>)> {
+        Err((self, head))
     }
 }
 
 /// How a stage gets its events, for code that is not to look inside.
 #[doc(hidden)]
 #[allow(unnameable_types, reason = "named by a hidden method only")]
-pub struct AnyHead<I>(pub(super) Head<I>);
+pub struct AnyHead<I>(pub(super) Box<Head<I>>);
 impl<I> fmt::Debug for AnyHead<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnyHead")
@@ -84,7 +84,7 @@ impl<E: Send + 'static> Step<E> for Hop {
     fn ring(&mut self, _: Instant, _: &mut impl FnMut(E) -> Fed) -> Fed {
         Ok(())
     }
-    fn unstepped(self, head: AnyHead<E>) -> Result<AnyHead<E>, Box<(Self, AnyHead<E>)>> {
+    fn unstepped(self, head: AnyHead<E>) -> Result<AnyHead<E>, (Self, AnyHead<E>)> {
         Ok(head)
     }
 }
