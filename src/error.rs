@@ -7,6 +7,20 @@ use crate::{Name, StageRef, sync::Arc, timer::Refused};
 use std::{error::Error, fmt, io, time::Duration};
 
 /// Why a stage ended. Many hear of one reason (every consumer, monitor and `join`), hence the `Arc`s.
+///
+/// ```
+/// use drawgate::prelude::*;
+/// let port = Port::<u32>::bounded(8).spawn()?;
+/// let ended = port.monitor();
+/// port.close(); // nothing more to emit
+/// assert!(matches!(ended.recv()?, ExitReason::Done));
+///
+/// let parsed = drawgate::from_iter(["1", "x"]).try_map(|s| Ok(s.parse::<i32>()?)).collect().spawn()?;
+/// let failed = parsed.join().unwrap_err();
+/// let ExitReason::Error(cause) = failed.reason else { anyhow::bail!("no callback returned an error") };
+/// assert!(cause.is::<std::num::ParseIntError>());
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ExitReason {
@@ -55,6 +69,28 @@ impl fmt::Display for ExitReason {
 }
 
 /// Why a subscription ended, as its two sides are told.
+///
+/// ```
+/// use drawgate::{error::CancelReason, prelude::*, stage::Peer};
+///
+/// struct Last(Option<CancelReason>);
+/// impl Consumer for Last {
+///     type Event = u32;
+///     fn handle_events(&mut self, _: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         Ok(())
+///     }
+///     fn handle_cancel(&mut self, _: &Peer, why: &CancelReason, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.0 = Some(why.clone());
+///         Ok(())
+///     }
+/// }
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let last = drawgate::consumer(Last(None)).subscribe_to(&port).spawn()?;
+/// port.close();
+/// assert!(matches!(last.finish()?.0, Some(CancelReason::Down(ExitReason::Done))));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CancelReason {
@@ -85,6 +121,20 @@ impl fmt::Display for CancelReason {
 
 /// A permanent consumer lost the producer it drew from by something else than an end: the cause inside
 /// [`ExitReason::Error`] of that consumer.
+///
+/// ```
+/// use drawgate::error::{CancelReason, SubscriptionLost};
+/// use drawgate::prelude::*;
+///
+/// let port = Port::<u32>::bounded(8).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// let ended = sum.monitor();
+/// sum.subscribe(&port)?.cancel(); // says no reason
+/// let ExitReason::Error(cause) = ended.recv()? else { anyhow::bail!("it lives without its producer") };
+/// let lost = cause.downcast_ref::<SubscriptionLost>();
+/// assert!(lost.is_some_and(|lost| lost.producer == *port.name() && matches!(lost.reason, CancelReason::Cancelled)));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SubscriptionLost {
@@ -102,6 +152,15 @@ impl fmt::Display for SubscriptionLost {
 impl Error for SubscriptionLost {}
 
 /// A stage that did not end well: what `join`, `finish` and `run` return.
+///
+/// ```
+/// let parsed = drawgate::from_iter(["1", "x"]).try_map(|s| Ok(s.parse::<i32>()?)).name("parse").collect().spawn()?;
+/// let failed = parsed.join().unwrap_err();
+/// assert!(failed.stage == "parse".into() && failed.reason.is_failure());
+/// assert_eq!(failed.to_string(), "stage `parse`: invalid digit found in string");
+/// assert!(failed.stuck.is_empty()); // the other stages have stopped
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StageError {
@@ -139,6 +198,14 @@ impl Error for StageError {
 }
 
 /// An option out of range: which, what it must be, what it was.
+///
+/// ```
+/// let pool = drawgate::workers(|_: u32| Ok(())).threads(2).spawn()?;
+/// let refused = pool.resize(0).unwrap_err(); // and the pool is as it was
+/// assert_eq!((refused.option, &*refused.must, &*refused.value), ("threads", "at least 1", "0"));
+/// # pool.request_stop(drawgate::ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BadOption {
@@ -164,6 +231,19 @@ impl fmt::Display for BadOption {
 impl Error for BadOption {}
 
 /// Why a stage could not be started. No thread, name or subscription of it is left.
+///
+/// ```
+/// use drawgate::{SpawnError, prelude::*};
+///
+/// let rt = Runtime::new();
+/// let open = || Port::<u32>::bounded(8).name("orders").runtime(&rt).spawn();
+/// let first = open()?;
+/// let Err(SpawnError::NameTaken { holder, .. }) = open() else { anyhow::bail!("two have one name") };
+/// first.close();
+/// holder.join()?; // from here on the name is free
+/// assert!(open().is_ok());
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -242,6 +322,23 @@ impl Error for SpawnError {
 }
 
 /// Why a subscription was not made. The consumer is as it was.
+///
+/// ```
+/// use drawgate::{SubscribeError, prelude::*};
+///
+/// let all = drawgate::fold(Vec::new(), |all, n: u32| all.push(n)).spawn()?;
+/// assert!(matches!(all.subscribe("nobody"), Err(SubscribeError::NoProducer { .. })));
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let refused = all.subscribe_with(&port, Subscribe::new().max_demand(0));
+/// assert!(matches!(refused, Err(SubscribeError::BadOption(cause)) if cause.option == "max_demand"));
+///
+/// all.subscribe(&port)?; // nothing has happened to it
+/// port.push(7)?;
+/// port.close();
+/// assert_eq!(all.finish()?, [7]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SubscribeError {
@@ -311,6 +408,20 @@ impl From<BadOption> for SubscribeError {
 }
 
 /// Why a call brought no value.
+///
+/// ```
+/// use drawgate::{CallError, prelude::*};
+/// use std::time::Duration;
+///
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// let me = sum.clone();
+/// let inner = sum.call(move |_, _| me.call(|sum, _| *sum))?; // a stage that waits for itself
+/// assert!(matches!(inner, Err(CallError::Cycle(_))));
+///
+/// sum.stop(ExitReason::Normal, Duration::from_secs(5))?;
+/// assert!(matches!(sum.call(|sum, _| *sum), Err(CallError::Ended { .. })));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError {
@@ -402,6 +513,17 @@ pub enum PushError<E> {
 }
 
 /// What kind of [`PushError`] it was: without the event, for `?` where the event is not `Sync`.
+///
+/// ```
+/// use drawgate::{error::PushErrorKind, prelude::*};
+/// use std::cell::Cell; // `Send`, and not `Sync`
+///
+/// let port = Port::bounded(1).spawn()?;
+/// port.push(Cell::new(1)).map_err(|refused| refused.kind())?;
+/// let refused = port.try_push(Cell::new(2)).map_err(|refused| refused.kind());
+/// assert_eq!(refused, Err(PushErrorKind::Full));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PushErrorKind {
@@ -483,6 +605,16 @@ impl fmt::Display for PushErrorKind {
 impl Error for PushErrorKind {}
 
 /// Why a flow brought no result.
+///
+/// ```
+/// use drawgate::{RunError, SpawnError};
+///
+/// let failed = drawgate::from_iter(["1", "x"]).try_map(|s| Ok(s.parse::<i32>()?)).name("parse").collect().run();
+/// assert!(matches!(failed, Err(RunError::Stage(failed)) if failed.stage == "parse".into()));
+///
+/// let refused = drawgate::from_iter([1, 2]).chunks(0).collect().run(); // nothing has run
+/// assert!(matches!(refused, Err(RunError::Spawn(SpawnError::BadOption { cause, .. })) if cause.option == "chunks"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
@@ -519,6 +651,18 @@ impl From<StageError> for RunError {
 }
 
 /// A stage cannot have a timer.
+///
+/// ```
+/// use drawgate::{error::TimerError, prelude::*};
+/// use std::time::Duration;
+///
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// let timer: Result<_, TimerError> = sum.call(|_, ctx| ctx.send_after(Duration::from_secs(60)))?;
+/// assert!(timer.is_ok()); // the callback may do without, or end its stage with `?`
+/// assert_eq!(TimerError::Full.to_string(), "the runtime's timer takes no more entries");
+/// # sum.request_stop(ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TimerError {

@@ -17,6 +17,22 @@ use std::fmt;
 use std::time::Duration;
 
 /// Anything that names a stage or a port.
+///
+/// ```
+/// use drawgate::{Name, prelude::*, registry::AsName};
+/// static ORDERS: PortName<u32> = PortName::new("orders");
+///
+/// fn is_open(rt: &Runtime, name: impl AsName) -> bool {
+///     rt.registry().stage(name).is_some()
+/// }
+///
+/// let rt = Runtime::new();
+/// let port = Port::bounded(8).name(ORDERS).runtime(&rt).spawn()?;
+/// assert!(is_open(&rt, ORDERS) && is_open(&rt, "orders") && is_open(&rt, Name::from("orders")));
+/// assert!(!is_open(&rt, ("shop", "till", "orders"))); // another name
+/// # port.close();
+/// # anyhow::Ok(())
+/// ```
 pub trait AsName: Sealed {
     #[doc(hidden)]
     fn to_name(&self) -> Name;
@@ -53,6 +69,20 @@ impl<T: AsName + ?Sized> AsName for &T {
 }
 
 /// A name that a port of `E` may take: any untyped one, or a [`PortName<E>`](PortName).
+///
+/// ```
+/// use drawgate::{SpawnError, prelude::*, registry::NamesPort};
+/// static ORDERS: PortName<u32> = PortName::new("orders");
+///
+/// fn open(rt: &Runtime, name: impl NamesPort<u32>) -> Result<Port<u32>, SpawnError> {
+///     Port::bounded(8).name(name).runtime(rt).spawn()
+/// }
+///
+/// let rt = Runtime::new();
+/// let ports = [open(&rt, ORDERS)?, open(&rt, "returns")?, open(&rt, ("shop", "till", "mails"))?];
+/// assert_eq!(ports.map(|port| port.name().to_string()), ["orders", "returns", "shop/till/mails"]);
+/// # anyhow::Ok(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name a port of `{E}`",
     label = "the name of a port with other events",

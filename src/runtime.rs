@@ -169,10 +169,40 @@ impl fmt::Debug for Runtime {
 }
 
 /// A handler of [`Runtime::on_event`].
+///
+/// ```
+/// use drawgate::prelude::*;
+///
+/// let rt = Runtime::new();
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let handler = rt.on_event(move |event| drop(tell.send(format!("{event:?}"))));
+/// Port::<u32>::bounded(8).name("orders").runtime(&rt).spawn()?.close();
+/// assert!(told.recv()?.contains("orders")); // it has ended
+/// rt.remove_handler(handler);
+/// assert!(told.recv().is_err()); // the closure is dropped, and its end of the channel
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlerId(u64);
 
 /// Something happened that a program may want to hear of.
+///
+/// ```
+/// use drawgate::{prelude::*, runtime::Telemetry};
+///
+/// let rt = Runtime::new();
+/// let (tell, told) = std::sync::mpsc::channel();
+/// rt.on_event(move |event| {
+///     if let Telemetry::Discarded { stage, count } = event {
+///         let _ = tell.send((stage.to_string(), *count));
+///     }
+/// });
+/// let quiet = drawgate::map(|n: u32| n).name("quiet").buffer_size(3).runtime(&rt).spawn()?;
+/// quiet.call(|_, ctx| ctx.extend(1..=5))?; // nobody has asked
+/// assert_eq!(told.recv()?, ("quiet".to_string(), 2));
+/// # quiet.request_stop(ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Telemetry<'a> {

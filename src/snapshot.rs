@@ -8,6 +8,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// One stage in figures.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::Doing};
+///
+/// let numbers = drawgate::from_iter(1..=100).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n);
+/// let sum = sum.subscribe_to_with(&numbers, Subscribe::new().max_demand(10)).spawn()?;
+/// sum.join()?;
+/// let figures = sum.stats();
+/// assert_eq!((figures.events_in, figures.doing), (100, Doing::Ended));
+/// assert!(figures.slices >= 20); // of five events at most
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StageStats {

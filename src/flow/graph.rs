@@ -170,6 +170,17 @@ impl Watcher for GraphState {
 type StartAll = Box<dyn FnOnce(&mut Launch, Option<Name>) -> Result<Arc<Life>, SpawnError> + Send>;
 
 /// A flow with an end: nothing is open, so it can be run.
+///
+/// ```
+/// fn total(prices: Vec<u32>) -> drawgate::Runnable<u32> {
+///     drawgate::from_iter(prices).fold(0, |total, price| *total += price).name("total")
+/// }
+///
+/// assert_eq!(total(vec![1, 2, 3]).run()?, 6); // waits for the end
+/// let graph = total(vec![4, 5]).spawn()?; // does not
+/// assert_eq!(graph.join()?, 9);
+/// # anyhow::Ok(())
+/// ```
 #[must_use = "does nothing until `run` or `spawn`"]
 pub struct Runnable<A> {
     start: StartAll,
@@ -303,6 +314,15 @@ impl<A> fmt::Debug for Graph<A> {
 }
 
 /// A graph's figures; outlives it.
+///
+/// ```
+/// let graph = drawgate::from_iter(0..100).name("count").for_each(drop).spawn()?;
+/// let watch = graph.watch(); // for a thread that shows progress, say
+/// graph.join()?;
+/// let figures = watch.snapshot(); // as they were at the end
+/// assert_eq!(figures.stages()[0].events_out, 100);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Watch(Arc<GraphState>);
 impl Watch {
@@ -318,6 +338,25 @@ impl fmt::Debug for Watch {
 }
 
 /// Ends a graph, or a stream, from elsewhere, as from a thread that waits for signals. Never blocks.
+///
+/// ```
+/// let (tell, told) = std::sync::mpsc::sync_channel(1);
+/// let graph = drawgate::from_iter(1_u64..) // for ever
+///     .fold(0, move |count, _| {
+///         *count += 1;
+///         if *count == 10 {
+///             let _ = tell.send(());
+///         }
+///     })
+///     .spawn()?;
+/// let stopper = graph.stopper();
+/// std::thread::spawn(move || {
+///     let _ = told.recv(); // a signal, say
+///     stopper.stop_intake();
+/// });
+/// assert!(graph.join()? >= 10); // what was taken in is counted
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Stopper(pub(super) Arc<GraphState>);
 impl Stopper {

@@ -20,6 +20,19 @@ pub enum Halt {
 pub(super) type Fed = Result<(), Halt>;
 
 /// The steps of a flow since its last hop, down to events of type `O`. Not implemented by users.
+///
+/// ```
+/// use drawgate::{Flow, flow::Step};
+///
+/// /// A step of one's own, made of others.
+/// fn words<T: Step<String>>(lines: Flow<String, T>) -> Flow<String, impl Step<String>> {
+///     lines.flat_map(|line| line.split(' ').map(String::from).collect::<Vec<_>>()).filter(|word| !word.is_empty())
+/// }
+///
+/// let lines = drawgate::from_iter(["the  gate", "is raised"]).map(String::from);
+/// assert_eq!(words(lines).collect().run()?, ["the", "gate", "is", "raised"]);
+/// # anyhow::Ok(())
+/// ```
 pub trait Step<O>: Sealed + Send + Sized + 'static {
     /// What goes in at the top.
     type In: Send + 'static;
@@ -61,6 +74,16 @@ impl<I> fmt::Debug for AnyHead<I> {
 }
 
 /// No step yet: the flow has just hopped.
+///
+/// ```
+/// use drawgate::{Flow, flow::Hop};
+///
+/// fn squares(n: u64) -> Flow<u64, Hop> { // or `Flow<u64>`
+///     drawgate::from_iter(0..n).map(|n| n * n).hop()
+/// }
+/// assert_eq!(squares(4).collect().run()?, [0, 1, 4, 9]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Hop;
 impl Sealed for Hop {}
@@ -90,6 +113,16 @@ impl<E: Send + 'static> Step<E> for Hop {
 }
 
 /// One more step.
+///
+/// ```
+/// use drawgate::{Flow, flow::Step};
+///
+/// fn even() -> Flow<u32, impl Step<u32>> { // a `Then` of `Hop` and the filter
+///     drawgate::from_iter(1..=4).filter(|n| n % 2 == 0)
+/// }
+/// assert_eq!(even().collect().run()?, [2, 4]);
+/// # anyhow::Ok(())
+/// ```
 pub struct Then<T, P> {
     pub(super) before: T,
     pub(super) step: P,

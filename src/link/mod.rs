@@ -93,6 +93,19 @@ pub(crate) use subscribe::{Extra, Subscriber};
 pub(crate) use waited::{WaitFor, Waited};
 
 /// Whether a producer is told of demand.
+///
+/// ```
+/// use drawgate::stage::DemandMode;
+///
+/// let numbers = drawgate::from_iter(1..=100).spawn()?;
+/// numbers.set_demand_mode(DemandMode::Accumulate)?;
+/// let sum = || drawgate::fold(0, |sum, n: u32| *sum += n).subscribe_to(&numbers).spawn();
+/// let (first, second) = (sum()?, sum()?);
+/// assert_eq!(numbers.stats().events_out, 0); // the first one has asked, and waits
+/// numbers.set_demand_mode(DemandMode::Forward)?; // both are there
+/// assert_eq!(first.finish()? + second.finish()?, 5050);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DemandMode {
     /// As it comes. The default.
@@ -105,6 +118,21 @@ pub enum DemandMode {
 }
 
 /// What a full buffer keeps.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::BufferKeep};
+///
+/// let kept = |keep| -> anyhow::Result<Vec<u32>> {
+///     let quiet = drawgate::map(|n: u32| n).buffer_size(2).buffer_keep(keep).on_discard(|_| ()).spawn()?;
+///     quiet.call(|_, ctx| ctx.extend(1..=5))?; // nobody has asked
+///     let all = drawgate::fold(Vec::new(), |all, n: u32| all.push(n)).subscribe_to(&quiet).spawn()?;
+///     quiet.request_stop(ExitReason::Normal); // what it has emitted is still delivered
+///     Ok(all.finish()?)
+/// };
+/// assert_eq!(kept(BufferKeep::First)?, [1, 2]);
+/// assert_eq!(kept(BufferKeep::Last)?, [4, 5]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BufferKeep {
     /// The oldest: what comes when it is full is discarded.

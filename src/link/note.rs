@@ -6,6 +6,38 @@ use std::{any::Any, fmt};
 /// A word to every consumer of a stage, handled by `handle_notification` after exactly the events that stood before it.
 ///
 /// It needs no demand. At most 1024 wait in one place; beyond that the oldest is dropped and counted.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::Notification};
+///
+/// #[derive(Default)]
+/// struct Days(Vec<u32>, u32);
+/// impl Consumer for Days {
+///     type Event = u32;
+///     fn handle_events(&mut self, events: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.1 += events.sum::<u32>();
+///         Ok(())
+///     }
+///     fn handle_notification(&mut self, note: &Notification, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         if let Notification::Done = note {
+///             self.0.push(std::mem::take(&mut self.1));
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let orders = drawgate::map(|n: u32| n).spawn()?;
+/// let days = drawgate::consumer(Days::default()).subscribe_to(&orders).spawn()?;
+/// orders.call(|_, ctx| {
+///     ctx.extend([1, 2]);
+///     ctx.notify(&Notification::Done); // the day is over
+///     ctx.extend([3, 4]);
+///     ctx.notify(&Notification::Done);
+/// })?;
+/// orders.request_stop(ExitReason::Normal);
+/// assert_eq!(days.finish()?.0, [3, 7]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Notification {

@@ -8,6 +8,19 @@ use std::fmt;
 
 /// What happens to a consumer when a producer of it fails or cancels. A producer that is done is neither: it ends its
 /// subscriptions only.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::Cancel};
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// let first = sum.subscribe_with(&port, Subscribe::new().cancel(Cancel::Temporary))?;
+/// first.cancel_with(ExitReason::error(anyhow::anyhow!("not today")));
+/// let second = sum.subscribe(&port)?; // it lives on, and may subscribe again
+/// second.cancel_with(ExitReason::Normal); // that one was permanent
+/// assert_eq!(sum.finish()?, 0);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cancel {
     /// The consumer ends too, with the producer's reason, or with one that says the subscription was lost. The default.
@@ -30,6 +43,29 @@ pub(crate) struct Subscriber<'a> {
 }
 
 /// The numbers of a subscription, as its two sides see them in a [`Peer`](crate::stage::Peer).
+///
+/// ```
+/// use drawgate::{prelude::*, stage::{Demand, Peer}};
+///
+/// struct Asks(Option<Demand>);
+/// impl Consumer for Asks {
+///     type Event = u32;
+///     fn handle_events(&mut self, _: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         Ok(())
+///     }
+///     fn handle_subscribe(&mut self, peer: &Peer, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.0 = Some(peer.demand);
+///         Ok(())
+///     }
+/// }
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let asks = drawgate::consumer(Asks(None)).subscribe_to_with(&port, Subscribe::new().max_demand(10)).spawn()?;
+/// port.close();
+/// let demand = asks.finish()?.0;
+/// assert!(demand.is_some_and(|demand| (demand.max, demand.min, demand.manual) == (10, 5, false)));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Demand {

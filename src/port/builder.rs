@@ -14,6 +14,18 @@ use std::fmt;
 use std::time::Duration;
 
 /// A port before it runs. Options are checked when it is spawned.
+///
+/// ```
+/// use drawgate::{PushError, SpawnError, prelude::*};
+///
+/// let lines = Port::bounded(10).weigh(|line: &String| line.len()).spawn()?; // ten bytes, and not ten lines
+/// lines.try_push("a gate".into())?;
+/// assert!(matches!(lines.try_push("a sluice".into()), Err(PushError::Full(line)) if line == "a sluice"));
+///
+/// let refused = Port::<u32>::bounded(0).spawn();
+/// assert!(matches!(refused, Err(SpawnError::BadOption { cause, .. }) if cause.option == "capacity"));
+/// # anyhow::Ok(())
+/// ```
 #[must_use = "a builder does nothing until `spawn`"]
 pub struct PortBuilder<E> {
     capacity: Option<usize>,

@@ -353,6 +353,27 @@ impl<E: Send + 'static> Port<E> {
 }
 
 /// A port that is not kept open by this. Made by [`Port::downgrade`].
+///
+/// ```
+/// use drawgate::prelude::*;
+/// use std::time::Duration;
+///
+/// let port = Port::<Message<u32>>::bounded(8).spawn()?;
+/// let back = port.downgrade(); // a `Port` in its own consumer would keep it open for ever
+/// let tried = drawgate::fold(Vec::new(), move |tried, message: Message<u32>| {
+///     tried.push((message.data, message.attempt()));
+///     if message.attempt() < 3 {
+///         if let Some(port) = back.upgrade() {
+///             let _ = port.retry_after(message.next_attempt(), Duration::from_millis(1));
+///         }
+///     }
+/// });
+/// let tried = tried.subscribe_to(&port).spawn()?;
+/// port.push(7.into())?;
+/// drop(port); // the last one: it closes, and ends when the retries are through
+/// assert_eq!(tried.finish()?, [(7, 1), (7, 2), (7, 3)]);
+/// # anyhow::Ok(())
+/// ```
 pub struct WeakPort<E> {
     stage: StageRef,
     core: Arc<Core<E>>,
@@ -380,6 +401,19 @@ impl<E: Send + 'static> WeakPort<E> {
 }
 
 /// A port in figures.
+///
+/// ```
+/// use drawgate::prelude::*;
+/// use std::time::Duration;
+///
+/// let port = Port::bounded(4).spawn()?;
+/// port.push_all(vec![1, 2]).map_err(|refused| refused.kind())?;
+/// port.push_after(3, Duration::from_secs(60))?;
+/// let figures = port.port_stats();
+/// assert_eq!((figures.size, figures.capacity, figures.delayed), (2, Some(4), 1));
+/// assert_eq!(figures.utilization, 0.5);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PortStats {

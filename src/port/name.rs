@@ -88,6 +88,18 @@ impl<E: Send + 'static> PortName<E> {
 }
 
 /// A [`PortName`] in a certain runtime.
+///
+/// ```
+/// use drawgate::prelude::*;
+/// static ORDERS: PortName<u32> = PortName::new("orders-of-a-test");
+///
+/// let rt = Runtime::new(); // the test's own
+/// let port = Port::bounded(8).name(ORDERS).runtime(&rt).spawn()?;
+/// ORDERS.on(&rt).push(7)?;
+/// assert_eq!(port.port_stats().size, 1);
+/// assert!(ORDERS.get().is_none()); // nobody has the name in the global one
+/// # anyhow::Ok(())
+/// ```
 pub struct On<'a, E> {
     name: PortName<E>,
     runtime: &'a Runtime,

@@ -244,6 +244,30 @@ pub(crate) fn keep<S: Send + 'static>(state: S) -> Box<dyn Any + Send> {
 }
 
 /// A producer with this state.
+///
+/// ```
+/// use drawgate::prelude::*;
+///
+/// struct Countdown(u32);
+/// impl Producer for Countdown {
+///     type Event = u32;
+///     fn handle_demand(&mut self, demand: usize, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         for _ in 0..demand {
+///             if self.0 == 0 {
+///                 ctx.done();
+///                 break;
+///             }
+///             ctx.emit(self.0);
+///             self.0 -= 1;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let countdown = drawgate::producer(Countdown(3)).spawn()?;
+/// assert_eq!(countdown.stream()?.collect::<Vec<_>>(), [3, 2, 1]);
+/// # anyhow::Ok(())
+/// ```
 pub fn producer<P: Producer + Send>(state: P) -> Builder<ProducerKind<P>> {
     let mut builder = Builder::new("producer", StageKind::Producer, Box::new(|| Ok(state)));
     builder.keep = Some(keep);
@@ -251,6 +275,30 @@ pub fn producer<P: Producer + Send>(state: P) -> Builder<ProducerKind<P>> {
 }
 
 /// A producer-consumer with this state.
+///
+/// ```
+/// use drawgate::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Changes(Option<u32>);
+/// impl ProducerConsumer for Changes {
+///     type In = u32;
+///     type Out = u32;
+///     fn handle_events(&mut self, events: Events<'_, u32>, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         for event in events {
+///             if self.0.replace(event) != Some(event) {
+///                 ctx.emit(event);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let prices = drawgate::from_iter([3, 3, 4, 3]).spawn()?;
+/// let changes = drawgate::producer_consumer(Changes::default()).subscribe_to(&prices).spawn()?;
+/// assert_eq!(changes.stream()?.collect::<Vec<_>>(), [3, 4, 3]);
+/// # anyhow::Ok(())
+/// ```
 pub fn producer_consumer<B: ProducerConsumer + Send>(state: B) -> Builder<ProducerConsumerKind<B>> {
     let mut builder = Builder::new("producer-consumer", StageKind::ProducerConsumer, Box::new(|| Ok(state)));
     builder.keep = Some(keep);
@@ -258,6 +306,28 @@ pub fn producer_consumer<B: ProducerConsumer + Send>(state: B) -> Builder<Produc
 }
 
 /// A consumer with this state.
+///
+/// ```
+/// use drawgate::prelude::*;
+/// use std::collections::BTreeMap;
+///
+/// #[derive(Default)]
+/// struct Tally(BTreeMap<char, u32>);
+/// impl Consumer for Tally {
+///     type Event = char;
+///     fn handle_events(&mut self, events: Events<'_, char>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         for event in events {
+///             *self.0.entry(event).or_default() += 1;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let letters = drawgate::from_iter("sluices".chars()).spawn()?;
+/// let tally = drawgate::consumer(Tally::default()).subscribe_to(&letters).spawn()?;
+/// assert_eq!(tally.finish()?.0[&'s'], 2);
+/// # anyhow::Ok(())
+/// ```
 pub fn consumer<C: Consumer + Send>(state: C) -> Builder<ConsumerKind<C>> {
     let mut builder = Builder::new("consumer", StageKind::Consumer, Box::new(|| Ok(state)));
     builder.keep = Some(keep);
@@ -266,6 +336,28 @@ pub fn consumer<C: Consumer + Send>(state: C) -> Builder<ConsumerKind<C>> {
 
 /// A producer whose state is made on the stage's own thread: it need not be `Send`, and an error is what `spawn` returns.
 /// Since it stays on that thread, `finish` cannot give it back.
+///
+/// ```
+/// use drawgate::{SpawnError, prelude::*};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// struct Deck(Rc<RefCell<Vec<u32>>>); // not `Send`
+/// impl Producer for Deck {
+///     type Event = u32;
+///     fn handle_demand(&mut self, _: usize, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         ctx.extend(self.0.take()); // what goes beyond the demand waits in the buffer
+///         ctx.done();
+///         Ok(())
+///     }
+/// }
+///
+/// let deck = drawgate::producer_with(|| Ok(Deck(Rc::new(RefCell::new(vec![7, 8, 9]))))).spawn()?;
+/// assert_eq!(deck.stream()?.collect::<Vec<_>>(), [7, 8, 9]);
+///
+/// let refused = drawgate::producer_with::<Deck>(|| anyhow::bail!("no cards")).spawn();
+/// assert!(matches!(refused, Err(SpawnError::Init { cause, .. }) if cause.to_string() == "no cards"));
+/// # anyhow::Ok(())
+/// ```
 pub fn producer_with<P: Producer>(
     make: impl FnOnce() -> anyhow::Result<P> + Send + 'static,
 ) -> Builder<ProducerKind<P>> {
@@ -273,6 +365,28 @@ pub fn producer_with<P: Producer>(
 }
 
 /// A producer-consumer whose state is made on the stage's own thread; see [`producer_with`].
+///
+/// ```
+/// use drawgate::prelude::*;
+/// use std::{cell::Cell, rc::Rc};
+///
+/// struct Sums(Rc<Cell<u32>>); // not `Send`
+/// impl ProducerConsumer for Sums {
+///     type In = u32;
+///     type Out = u32;
+///     fn handle_events(&mut self, events: Events<'_, u32>, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         for event in events {
+///             self.0.set(self.0.get() + event);
+///             ctx.emit(self.0.get());
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let sums = drawgate::producer_consumer_with(|| Ok(Sums(Rc::default())));
+/// assert_eq!(drawgate::from_iter([1, 2, 3]).through(sums).collect().run()?, [1, 3, 6]);
+/// # anyhow::Ok(())
+/// ```
 pub fn producer_consumer_with<B: ProducerConsumer>(
     make: impl FnOnce() -> anyhow::Result<B> + Send + 'static,
 ) -> Builder<ProducerConsumerKind<B>> {
@@ -280,6 +394,30 @@ pub fn producer_consumer_with<B: ProducerConsumer>(
 }
 
 /// A consumer whose state is made on the stage's own thread; see [`producer_with`].
+///
+/// ```
+/// use drawgate::prelude::*;
+/// use std::{cell::Cell, rc::Rc, sync::mpsc};
+///
+/// struct Sum(Rc<Cell<u32>>, mpsc::Sender<u32>); // not `Send`
+/// impl Consumer for Sum {
+///     type Event = u32;
+///     fn handle_events(&mut self, events: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.0.set(self.0.get() + events.sum::<u32>());
+///         Ok(())
+///     }
+///     fn terminate(&mut self, _: &ExitReason) {
+///         let _ = self.1.send(self.0.get());
+///     }
+/// }
+///
+/// let (tell, told) = mpsc::channel();
+/// let numbers = drawgate::from_iter(1..=3).spawn()?;
+/// let sum = drawgate::consumer_with(move || Ok(Sum(Rc::default(), tell))).subscribe_to(&numbers).spawn()?;
+/// sum.join()?;
+/// assert_eq!(told.recv()?, 6);
+/// # anyhow::Ok(())
+/// ```
 pub fn consumer_with<C: Consumer>(
     make: impl FnOnce() -> anyhow::Result<C> + Send + 'static,
 ) -> Builder<ConsumerKind<C>> {

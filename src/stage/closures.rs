@@ -46,6 +46,19 @@ pub(crate) trait Sinks<I, A>: 'static {
 }
 
 /// Closures between a producer and a consumer.
+///
+/// ```
+/// use drawgate::{Builder, stage::StepKind};
+///
+/// fn lengths() -> Builder<StepKind<&'static str, usize>> {
+///     drawgate::map(str::len)
+/// }
+///
+/// let words = drawgate::from_iter(["sluice", "gate"]).spawn()?;
+/// let lengths = lengths().subscribe_to(&words).spawn()?;
+/// assert_eq!(lengths.stream()?.collect::<Vec<_>>(), [6, 4]);
+/// # anyhow::Ok(())
+/// ```
 pub struct StepKind<I, O>(PhantomData<fn(I) -> O>);
 impl<I, O> Sealed for StepKind<I, O> {}
 
@@ -96,6 +109,16 @@ impl<I: Send + 'static, O: Send + 'static> Emits for StepKind<I, O> {}
 impl<I: Send + 'static, O: Send + 'static> Draws for StepKind<I, O> {}
 
 /// A closure at the end; its state is what `finish` and `run` give back.
+///
+/// ```
+/// use drawgate::{Builder, stage::SinkKind};
+///
+/// fn sum() -> Builder<SinkKind<u32, u64>> { // takes `u32`, its state is a `u64`
+///     drawgate::fold(0, |sum, n| *sum += u64::from(n))
+/// }
+/// assert_eq!(drawgate::from_iter(1..=3).to(sum()).run()?, 6);
+/// # anyhow::Ok(())
+/// ```
 pub struct SinkKind<I, A>(PhantomData<fn(I) -> A>);
 impl<I, A> Sealed for SinkKind<I, A> {}
 

@@ -14,6 +14,32 @@ use std::time::Duration;
 
 /// The stage's own surroundings, given to every callback. `Out` is what the stage emits: for a consumer it is
 /// [`Nothing`], and the methods that emit are not there.
+///
+/// ```
+/// use drawgate::prelude::*;
+///
+/// struct UpTo(u32);
+/// impl ProducerConsumer for UpTo {
+///     type In = u32;
+///     type Out = u32;
+///     fn handle_events(&mut self, events: Events<'_, u32>, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         for event in events {
+///             if event > self.0 {
+///                 ctx.done(); // when this callback returns
+///                 break;
+///             }
+///             ctx.emit(event);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let numbers = drawgate::from_iter(1..).spawn()?; // for ever
+/// let few = drawgate::producer_consumer(UpTo(3)).subscribe_to(&numbers).spawn()?;
+/// assert_eq!(few.stream()?.collect::<Vec<_>>(), [1, 2, 3]);
+/// # numbers.request_stop(ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 pub struct Context<'a, Out = Nothing> {
     pub(crate) emitter: Option<&'a mut Emitter<Out>>,
     pub(crate) common: &'a mut Common,

@@ -8,6 +8,32 @@ use std::fmt;
 /// Returning `Ok` from the callback means that the whole slice is handled, taken or not. If the callback fails or panics,
 /// what it did not take goes back to the head of its lane, for the next consumer; the event in hand is lost and counted.
 /// So take an event only when you begin to handle it.
+///
+/// ```
+/// use drawgate::prelude::*;
+///
+/// struct Prices(u32);
+/// impl Consumer for Prices {
+///     type Event = u32;
+///     fn handle_events(&mut self, events: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         anyhow::ensure!(!events.as_slice().contains(&0), "a price of 0"); // nothing was taken, so all goes back
+///         for price in events {
+///             self.0 += price;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let port = Port::bounded(8).spawn()?;
+/// port.push_all(vec![3, 0, 4]).map_err(|refused| refused.kind())?;
+/// let prices = drawgate::consumer(Prices(0)).spawn()?;
+/// let ended = prices.monitor();
+/// prices.subscribe(&port)?;
+/// assert_eq!(ended.recv()?.to_string(), "a price of 0");
+/// port.close();
+/// assert_eq!(port.stream()?.collect::<Vec<_>>(), [3, 0, 4]);
+/// # anyhow::Ok(())
+/// ```
 pub struct Events<'a, E> {
     drain: std::vec::Drain<'a, E>,
     /// What was not taken.

@@ -26,10 +26,39 @@ const CALL: Duration = Duration::from_secs(5);
 /// The event type of the side that a stage does not have: a consumer emits `Nothing`, a producer takes `Nothing`.
 ///
 /// It has no values and is not `Send`, so no method that needs an event type accepts it: a wrong graph does not compile.
+///
+/// ```
+/// use drawgate::{Handle, Nothing};
+///
+/// let numbers: Handle<Nothing, u32> = drawgate::from_iter(1..=3).spawn()?; // draws nothing
+/// let sum: Handle<u32, Nothing, u32> = drawgate::fold(0, |sum, n| *sum += n).spawn()?; // emits nothing
+/// sum.subscribe(&numbers)?; // the other way round would not compile
+/// assert_eq!(sum.finish()?, 6);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Nothing(#[allow(dead_code, reason = "it is there to have no values")] Infallible, PhantomData<*const ()>);
 
 /// Anything that can be an event: what is `Send` and borrows nothing. [`Nothing`] is the one type that stands for none.
+///
+/// ```
+/// use drawgate::stage::{Event, Subscription, Upstream};
+/// use drawgate::{Handle, SubscribeError, prelude::*};
+///
+/// /// For whatever emits an `E`, and whatever takes one.
+/// fn one_by_one<E: Event, Out, S>(
+///     consumer: &Handle<E, Out, S>,
+///     producer: &impl Upstream<E>,
+/// ) -> Result<Subscription, SubscribeError> {
+///     consumer.subscribe_with(producer, Subscribe::new().max_demand(1))
+/// }
+///
+/// let numbers = drawgate::from_iter(1..=3).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// one_by_one(&sum, &numbers)?;
+/// assert_eq!(sum.finish()?, 6);
+/// # anyhow::Ok(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "this stage does not have that side: its event type there is `{Self}`",
     label = "needs a stage that has this side",
@@ -41,6 +70,23 @@ pub trait Event: Send + 'static {}
 impl<E: Send + 'static> Event for E {}
 
 /// A running stage, whatever its types: what lists and monitors hold. A cheap clone; dropping it stops nothing.
+///
+/// ```
+/// use drawgate::{StageRef, prelude::*};
+///
+/// let words = Port::<String>::bounded(8).spawn()?;
+/// let numbers = Port::<u32>::bounded(8).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).subscribe_to(&numbers).spawn()?;
+/// let stages: [StageRef; 3] = [(*words).clone(), (*numbers).clone(), (*sum).clone()];
+/// for stage in &stages {
+///     stage.request_stop(ExitReason::Shutdown);
+/// }
+/// for stage in &stages {
+///     stage.join()?;
+/// }
+/// assert!(stages.iter().all(|stage| matches!(stage.exit_reason(), Some(ExitReason::Shutdown))));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct StageRef(pub(crate) Arc<Life>);
 
@@ -560,6 +606,26 @@ impl fmt::Display for NoState {
 impl std::error::Error for NoState {}
 
 /// Answers a deferred call. Dropping it without sending is [`CallError::ReplyDropped`] for the caller.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::Reply};
+/// use std::time::Duration;
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let next = drawgate::fold(None, |waiting: &mut Option<Reply<u32>>, n| {
+///     if let Some(reply) = waiting.take() {
+///         reply.send(n);
+///     }
+/// });
+/// let next = next.subscribe_to(&port).spawn()?;
+/// let limit = Duration::from_secs(5);
+/// let answer = next.call_deferred(limit, move |waiting, reply, _| {
+///     *waiting = Some(reply); // the stage goes on: the next event is the answer
+///     let _ = port.push(7);
+/// })?;
+/// assert_eq!(answer, 7);
+/// # anyhow::Ok(())
+/// ```
 #[must_use]
 pub struct Reply<R> {
     // Dropped first: from the answer on nobody waits.

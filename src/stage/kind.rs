@@ -15,6 +15,22 @@ use crate::timer::TimerId;
 use std::marker::PhantomData;
 
 /// What a [`Builder`] builds. Not implemented by users.
+///
+/// ```
+/// use drawgate::stage::{HandleOf, Kind, Wait};
+/// use drawgate::{Builder, SpawnError};
+///
+/// /// Starts whatever it is, as this program starts all of its stages.
+/// fn start<K: Kind>(stage: Builder<K>) -> Result<HandleOf<K>, SpawnError> {
+///     stage.wait(Wait::Park).stack_size(256 * 1024).spawn()
+/// }
+///
+/// let numbers = drawgate::from_iter(1..=3).spawn()?;
+/// let squares = start(drawgate::map(|n: u32| n * n).subscribe_to(&numbers))?;
+/// let sum = start(drawgate::fold(0, |sum, n: u32| *sum += n).subscribe_to(&squares))?;
+/// assert_eq!(sum.finish()?, 14);
+/// # anyhow::Ok(())
+/// ```
 pub trait Kind: Sealed + Sized + 'static {
     /// What the stage draws, or [`Nothing`].
     type In: 'static;
@@ -35,11 +51,58 @@ pub trait Kind: Sealed + Sized + 'static {
     fn start(builder: Builder<Self>) -> Result<HandleOf<Self>, SpawnError>;
 }
 /// The handle of a stage of this kind.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::{ConsumerKind, HandleOf}};
+///
+/// struct Count(u32);
+/// impl Consumer for Count {
+///     type Event = char;
+///     fn handle_events(&mut self, events: Events<'_, char>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.0 += events.count() as u32;
+///         Ok(())
+///     }
+/// }
+///
+/// struct App {
+///     count: HandleOf<ConsumerKind<Count>>, // a `Handle<char, Nothing, Count>`
+/// }
+/// let letters = drawgate::from_iter("gate".chars()).spawn()?;
+/// let app = App { count: drawgate::consumer(Count(0)).subscribe_to(&letters).spawn()? };
+/// assert_eq!(app.count.finish()?.0, 4);
+/// # anyhow::Ok(())
+/// ```
 pub type HandleOf<K> = Handle<<K as Kind>::In, <K as Kind>::Out, <K as Kind>::State>;
 
 /// A kind that emits.
+///
+/// ```
+/// use drawgate::{Builder, stage::Emits};
+///
+/// fn patient<K: Emits>(stage: Builder<K>) -> Builder<K> {
+///     stage.buffer_unbounded().hold_until(1)
+/// }
+///
+/// let numbers = drawgate::from_iter(1..=3).spawn()?;
+/// let squares = patient(drawgate::map(|n: u32| n * n)).subscribe_to(&numbers).spawn()?;
+/// assert_eq!(squares.stream()?.sum::<u32>(), 14);
+/// # anyhow::Ok(())
+/// ```
 pub trait Emits: Kind<Emit = <Self as Kind>::Out> {}
 /// A kind that draws.
+///
+/// ```
+/// use drawgate::{Builder, Subscribe, Upstream, stage::Draws};
+///
+/// fn one_by_one<K: Draws>(stage: Builder<K>, producer: &impl Upstream<K::In>) -> Builder<K> {
+///     stage.subscribe_to_with(producer, Subscribe::new().max_demand(1))
+/// }
+///
+/// let numbers = drawgate::from_iter(1..=3).spawn()?;
+/// let sum = one_by_one(drawgate::fold(0, |sum, n: u32| *sum += n), &numbers).spawn()?;
+/// assert_eq!(sum.finish()?, 6);
+/// # anyhow::Ok(())
+/// ```
 pub trait Draws: Kind<Feed = <Self as Kind>::In> {}
 
 /// Fills the place of an event type that a stage does not have, inside; as [`Nothing`] does outside.
@@ -166,6 +229,26 @@ macro_rules! kind {
 
 kind! {
     /// A [`Producer`] of yours.
+    ///
+    /// ```
+    /// use drawgate::{Builder, prelude::*, stage::ProducerKind};
+    ///
+    /// struct Once(Option<u32>);
+    /// impl Producer for Once {
+    ///     type Event = u32;
+    ///     fn handle_demand(&mut self, _: usize, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+    ///         ctx.extend(self.0.take());
+    ///         ctx.done();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn once(n: u32) -> Builder<ProducerKind<Once>> {
+    ///     drawgate::producer(Once(Some(n)))
+    /// }
+    /// assert_eq!(once(7).spawn()?.stream()?.collect::<Vec<_>>(), [7]);
+    /// # anyhow::Ok(())
+    /// ```
     ProducerKind<P: Producer>: Nothing, P::Event, Never, P::Event, Some(Side::Grants);
     fn out(emitter: Option<&mut Emitter<P::Event>>) -> Option<&mut Emitter<P::Event>> {
         emitter
@@ -178,6 +261,26 @@ impl<P: Producer> Emits for ProducerKind<P> {}
 
 kind! {
     /// A [`ProducerConsumer`] of yours.
+    ///
+    /// ```
+    /// use drawgate::{Builder, prelude::*, stage::ProducerConsumerKind};
+    ///
+    /// struct Twice;
+    /// impl ProducerConsumer for Twice {
+    ///     type In = char;
+    ///     type Out = char;
+    ///     fn handle_events(&mut self, events: Events<'_, char>, ctx: &mut Context<'_, char>) -> anyhow::Result<()> {
+    ///         ctx.extend(events.flat_map(|event| [event, event]));
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn twice() -> Builder<ProducerConsumerKind<Twice>> {
+    ///     drawgate::producer_consumer(Twice)
+    /// }
+    /// assert_eq!(drawgate::from_iter("ab".chars()).through(twice()).collect().run()?, ['a', 'a', 'b', 'b']);
+    /// # anyhow::Ok(())
+    /// ```
     ProducerConsumerKind<B: ProducerConsumer>: B::In, B::Out, B::In, B::Out, Some(Side::Gate);
     fn out(emitter: Option<&mut Emitter<B::Out>>) -> Option<&mut Emitter<B::Out>> {
         emitter
@@ -197,6 +300,25 @@ impl<B: ProducerConsumer> Draws for ProducerConsumerKind<B> {}
 
 kind! {
     /// A [`Consumer`] of yours.
+    ///
+    /// ```
+    /// use drawgate::{Builder, prelude::*, stage::ConsumerKind};
+    ///
+    /// struct Last(Option<u32>);
+    /// impl Consumer for Last {
+    ///     type Event = u32;
+    ///     fn handle_events(&mut self, events: Events<'_, u32>, _: &mut Context<'_>) -> anyhow::Result<()> {
+    ///         self.0 = events.last().or(self.0);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn last() -> Builder<ConsumerKind<Last>> {
+    ///     drawgate::consumer(Last(None))
+    /// }
+    /// assert_eq!(drawgate::from_iter(1..=3).to(last()).run()?.0, Some(3));
+    /// # anyhow::Ok(())
+    /// ```
     ConsumerKind<C: Consumer>: C::Event, Nothing, C::Event, Never, None;
     fn out(_: Option<&mut Emitter<Never>>) -> Option<&mut Emitter<Nothing>> {
         None

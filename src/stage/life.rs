@@ -82,6 +82,15 @@ pub(crate) struct Life {
 }
 
 /// Which of the three it is.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::StageKind};
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).subscribe_to(&port).spawn()?;
+/// assert_eq!((port.stats().kind, sum.stats().kind), (StageKind::Port, StageKind::Consumer));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StageKind {
@@ -124,6 +133,28 @@ pub(crate) struct Figures {
 }
 
 /// What a stage does at a given moment, for a look at one that is stuck. Each name is that of the callback.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::Doing};
+/// use std::sync::mpsc;
+///
+/// let ((begun, begins), (go, gone)) = (mpsc::channel(), mpsc::channel::<()>());
+/// let port = Port::bounded(8).spawn()?;
+/// let slow = drawgate::try_for_each(move |n: u32| {
+///     begun.send(n)?;
+///     let _ = gone.recv(); // something that takes its time
+///     Ok(())
+/// });
+/// let slow = slow.subscribe_to(&port).spawn()?;
+/// port.push(7)?;
+/// begins.recv()?;
+/// assert_eq!(slow.stats().doing, Doing::HandleEvents); // answers though the stage is stuck
+/// drop(go);
+/// port.close();
+/// slow.join()?;
+/// assert_eq!(slow.stats().doing, Doing::Ended);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doing {

@@ -14,6 +14,24 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// Where a [`source`](crate::source) puts its events, one by one.
+///
+/// ```
+/// use drawgate::flow::{Out, Stopped};
+///
+/// /// The marks of a ruler: a walk through a tree.
+/// fn marks(height: u32, out: &mut Out<'_, u32>) -> Result<(), Stopped> {
+///     if height > 0 {
+///         marks(height - 1, out)?;
+///         out.emit(height)?;
+///         marks(height - 1, out)?;
+///     }
+///     Ok(())
+/// }
+///
+/// let ruler = drawgate::source(|out| Ok(marks(30, out)?)); // it is walked only as far as somebody asks
+/// assert_eq!(ruler.take(7).collect().run()?, [1, 2, 1, 3, 1, 2, 1]);
+/// # anyhow::Ok(())
+/// ```
 pub struct Out<'a, E> {
     sink: &'a mut dyn SourceSink<E>,
 }
@@ -62,6 +80,22 @@ impl<E> fmt::Debug for Out<'_, E> {
 }
 
 /// A source is told to end: it was stopped, its intake was closed, or nobody draws from it any more.
+///
+/// ```
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let numbers = drawgate::source(move |out| {
+///     for n in 0.. {
+///         if let Err(stopped) = out.emit(n) {
+///             tell.send("closed")?; // puts its things away
+///             return Err(stopped.into()); // no failure
+///         }
+///     }
+///     Ok(())
+/// });
+/// assert_eq!(numbers.take(2).collect().run()?, [0, 1]);
+/// assert_eq!(told.recv()?, "closed");
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 impl fmt::Display for Stopped {
@@ -72,6 +106,14 @@ impl fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 /// A source.
+///
+/// ```
+/// use drawgate::stage::{HandleOf, SourceKind};
+///
+/// let numbers: HandleOf<SourceKind<u32>> = drawgate::from_iter(1..=3).spawn()?; // a `Handle<Nothing, u32>`
+/// assert_eq!(numbers.stream()?.sum::<u32>(), 6);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct SourceKind<E>(PhantomData<fn() -> E>);
 impl<E> Sealed for SourceKind<E> {}

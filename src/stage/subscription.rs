@@ -7,6 +7,22 @@ use crate::sync::Arc;
 use std::fmt;
 
 /// One subscription. A cheap clone; dropping it does not cancel.
+///
+/// ```
+/// use drawgate::prelude::*;
+///
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let port = Port::bounded(8).spawn()?;
+/// port.push_all(vec![1, 2, 3]).map_err(|refused| refused.kind())?;
+/// let consumer = drawgate::try_for_each(move |n: u32| Ok(tell.send(n)?)).spawn()?;
+/// let subscription = consumer.subscribe_with(&port, Subscribe::new().manual())?;
+/// subscription.ask(2)?; // from any thread
+/// assert_eq!((told.recv()?, told.recv()?), (1, 2));
+/// subscription.cancel_with(ExitReason::Normal);
+/// assert!(!subscription.is_active());
+/// assert_eq!(port.port_stats().size, 1); // the third one is still there
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Subscription {
     pub(crate) id: SubId,

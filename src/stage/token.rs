@@ -7,6 +7,30 @@ use std::fmt;
 /// Says that a stage is being stopped, to code of yours that blocks elsewhere: on a socket, in a `recv`.
 ///
 /// A cheap clone. Set when the stage is stopped, told to take in nothing more, or has ended.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// let (send, lines) = mpsc::channel();
+/// let wake = send.clone();
+/// let source = drawgate::source(move |out| {
+///     out.stop_token().on_stop(move || {
+///         let _ = wake.send(None); // a socket would be shut down
+///     });
+///     while let Some(line) = lines.recv()? { // blocks, and knows nothing of the stage
+///         out.emit(line)?;
+///     }
+///     Ok(())
+/// });
+/// let (tell, told) = mpsc::channel();
+/// let graph = source.try_for_each(move |line: &str| Ok(tell.send(line)?)).spawn()?;
+/// send.send(Some("a line"))?;
+/// assert_eq!(told.recv()?, "a line");
+/// graph.stopper().stop_intake(); // the source may be in `recv` now, and is woken
+/// graph.join()?;
+/// assert!(send.send(Some("late")).is_err()); // it has returned
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct StopToken(Arc<Inner>);
 

@@ -6,6 +6,27 @@ use crate::error::{CancelReason, ExitReason};
 use crate::link::{Demand, Extra, Notification};
 
 /// What `init` says.
+///
+/// ```
+/// use drawgate::{SpawnError, prelude::*, stage::Init};
+///
+/// struct Log { wanted: bool }
+/// impl Consumer for Log {
+///     type Event = String;
+///     fn init(&mut self, _: &mut Context<'_>) -> anyhow::Result<Init> {
+///         Ok(if self.wanted { Init::Ready } else { Init::Decline })
+///     }
+///     fn handle_events(&mut self, _: Events<'_, String>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// assert!(matches!(drawgate::consumer(Log { wanted: false }).spawn(), Err(SpawnError::Declined { .. })));
+/// let log = drawgate::consumer(Log { wanted: true }).spawn()?;
+/// assert!(log.is_alive());
+/// # log.request_stop(ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// Start.
@@ -15,6 +36,34 @@ pub enum Init {
 }
 
 /// The other side of a subscription.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::Peer};
+///
+/// struct Pair(Vec<u32>);
+/// impl Consumer for Pair {
+///     type Event = u32;
+///     fn handle_subscribe(&mut self, peer: &Peer, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+///         ctx.ask(&peer.subscription, 2);
+///         Ok(())
+///     }
+///     fn handle_events(&mut self, events: Events<'_, u32>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.0.extend(events);
+///         if self.0.len() == 2 {
+///             ctx.stop(ExitReason::Normal);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let port = Port::bounded(8).spawn()?;
+/// port.push_all(vec![1, 2, 3]).map_err(|refused| refused.kind())?;
+/// let pair = || drawgate::consumer(Pair(Vec::new())).subscribe_to_with(&port, Subscribe::new().manual()).spawn();
+/// assert_eq!(pair()?.finish()?.0, [1, 2]); // and the third one is still in the port
+/// port.push(4)?;
+/// assert_eq!(pair()?.finish()?.0, [3, 4]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Peer {
@@ -37,6 +86,35 @@ impl Peer {
 }
 
 /// Which side of a subscription a [`Peer`] is: what a producer-consumer, which has both, wants to know.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::{Peer, PeerSide}};
+///
+/// #[derive(Default)]
+/// struct Relay { above: usize, below: usize }
+/// impl ProducerConsumer for Relay {
+///     type In = u32;
+///     type Out = u32;
+///     fn handle_subscribe(&mut self, peer: &Peer, _: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         match peer.side {
+///             PeerSide::Producer => self.above += 1,
+///             PeerSide::Consumer => self.below += 1,
+///         }
+///         Ok(())
+///     }
+///     fn handle_events(&mut self, events: Events<'_, u32>, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+///         ctx.extend(events);
+///         Ok(())
+///     }
+/// }
+///
+/// let (left, right) = (drawgate::from_iter(1..=3).spawn()?, drawgate::from_iter(4..=6).spawn()?);
+/// let relay = drawgate::producer_consumer(Relay::default()).subscribe_to(&left).subscribe_to(&right).spawn()?;
+/// assert_eq!(relay.stream()?.sum::<u32>(), 21);
+/// let Relay { above, below } = relay.finish()?;
+/// assert_eq!((above, below), (2, 1));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerSide {
     /// It emits, and this stage draws.

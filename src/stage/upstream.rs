@@ -10,6 +10,22 @@ use crate::sync::Arc;
 use crate::{Name, Port, PortName};
 
 /// Something events of type `E` can be drawn from: a [`Handle`], a [`Port`], or a name of one. Not implemented by users.
+///
+/// ```
+/// use drawgate::{SubscribeError, Upstream, prelude::*};
+/// static NUMBERS: PortName<u32> = PortName::new("numbers-of-upstream");
+///
+/// fn next<U: Upstream<u32> + ?Sized>(from: &U) -> Result<Option<u32>, SubscribeError> {
+///     Ok(drawgate::stream().subscribe_to(from).open()?.next())
+/// }
+///
+/// let port = Port::bounded(8).name(NUMBERS).spawn()?;
+/// port.push_all(vec![1, 2, 3]).map_err(|refused| refused.kind())?;
+/// assert_eq!((next(&port)?, next(&NUMBERS)?, next("numbers-of-upstream")?), (Some(1), Some(2), Some(3)));
+/// # port.close();
+/// # port.join()?;
+/// # anyhow::Ok(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "cannot draw events of type `{E}` from `{Self}`",
     label = "does not emit `{E}`",

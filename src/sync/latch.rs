@@ -238,6 +238,15 @@ impl Drop for AwakeGuard {
 }
 
 /// How a stage's thread waits.
+///
+/// ```
+/// use drawgate::stage::Wait;
+///
+/// let numbers = drawgate::from_iter(1..=100).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).wait(Wait::Park).subscribe_to(&numbers).spawn()?;
+/// assert_eq!(sum.finish()?, 5050); // how it waits changes nothing else
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wait {

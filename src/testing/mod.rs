@@ -43,6 +43,31 @@ pub fn runtime() -> (Runtime, ManualClock) {
 }
 
 /// The clock of a runtime made by [`runtime`]. A cheap clone.
+///
+/// ```
+/// use drawgate::{prelude::*, stage::TimerId, testing};
+/// use std::time::Duration;
+///
+/// struct Beats(u32);
+/// impl Consumer for Beats {
+///     type Event = ();
+///     fn handle_events(&mut self, _: Events<'_, ()>, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         Ok(())
+///     }
+///     fn handle_timer(&mut self, _: TimerId, _: &mut Context<'_>) -> anyhow::Result<()> {
+///         self.0 += 1;
+///         Ok(())
+///     }
+/// }
+///
+/// let (rt, clock) = testing::runtime();
+/// let beats = drawgate::consumer(Beats(0)).runtime(&rt).spawn()?;
+/// beats.call(|_, ctx| ctx.send_interval(Duration::from_secs(60)))??;
+/// clock.advance(Duration::from_secs(3600)); // takes no time
+/// assert_eq!(beats.call(|beats, _| beats.0)?, 60);
+/// # beats.request_stop(ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct ManualClock {
     time: Arc<ManualTime>,
@@ -107,6 +132,19 @@ pub fn recorder<E: Send + 'static>() -> RecorderBuilder<E> {
 }
 
 /// A [`Recorder`] before it runs.
+///
+/// ```
+/// use drawgate::{prelude::*, testing};
+///
+/// let (rt, clock) = testing::runtime();
+/// let port = Port::bounded(8).runtime(&rt).spawn()?;
+/// let few = Subscribe::new().max_demand(1);
+/// let seen = testing::recorder().runtime(&rt).subscribe_to_with(&port, few).spawn()?;
+/// port.push(7)?;
+/// clock.settle();
+/// assert_eq!(seen.take_all(), [7]);
+/// # anyhow::Ok(())
+/// ```
 #[must_use = "a builder does nothing until `spawn`"]
 pub struct RecorderBuilder<E: Send + 'static> {
     stage: Builder<SinkKind<E, ()>>,
@@ -145,6 +183,15 @@ impl<E: Send + 'static> fmt::Debug for RecorderBuilder<E> {
 }
 
 /// See [`recorder`]. Derefs to [`StageRef`].
+///
+/// ```
+/// let numbers = drawgate::from_iter(1..=3).spawn()?;
+/// let seen = drawgate::testing::recorder().subscribe_to(&numbers).spawn()?;
+/// assert_eq!(seen.take(2), [1, 2]); // waits for them
+/// seen.join()?;
+/// assert_eq!(seen.take_all(), [3]); // does not wait
+/// # anyhow::Ok(())
+/// ```
 pub struct Recorder<E> {
     stage: Handle<E, Nothing>,
     told: Receiver<E>,

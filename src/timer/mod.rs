@@ -47,6 +47,17 @@ pub(crate) enum Refused {
 
 /// Something that comes later, to cancel it by: a delayed event of a port, with [`Port::cancel`](crate::Port::cancel), or a
 /// timer of a stage, with [`Context::cancel_timer`](crate::Context::cancel_timer). Means nothing to another port or stage.
+///
+/// ```
+/// use drawgate::prelude::*;
+/// use std::time::Duration;
+///
+/// let port = Port::bounded(8).spawn()?;
+/// let reminder = port.push_after("not paid", Duration::from_secs(60))?;
+/// assert_eq!(port.cancel(reminder), Some("not paid")); // it was paid in time
+/// assert_eq!(port.cancel(reminder), None);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerId(pub(crate) u64);
 

@@ -80,6 +80,42 @@ use crate::sync::Arc;
 use std::fmt;
 
 /// Chooses lanes for events of type `E`. See the [module](self).
+///
+/// ```
+/// use drawgate::dispatch::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneView, SubId};
+/// use drawgate::{Name, SubscribeError, prelude::*};
+///
+/// /// One consumer at a time.
+/// struct Exclusive(Option<Name>);
+/// impl<E: Send + 'static> Dispatcher<E> for Exclusive {
+///     fn subscribe(&mut self, consumer: &Arriving<'_>, _: &Subscribe<E>) -> Result<LaneId, SubscribeError> {
+///         if let Some(holder) = self.0.clone() {
+///             return Err(SubscribeError::PartitionTaken { partition: "all".into(), holder });
+///         }
+///         self.0 = Some(consumer.name.clone());
+///         Ok(LaneId(0))
+///     }
+///     fn cancel(&mut self, _: SubId, _: LaneId) -> Cancelled {
+///         self.0 = None;
+///         Cancelled::KeepForNext
+///     }
+///     fn wanted(&self, _: usize, lanes: &LaneView<'_>) -> usize {
+///         lanes.get(LaneId(0)).map_or(0, |lane| lane.unmet.max(0) as usize)
+///     }
+///     fn choose(&self) -> Choice<E> {
+///         Choice::One(LaneId(0))
+///     }
+/// }
+///
+/// let port = Port::bounded(8).dispatcher(Exclusive(None)).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).subscribe_to(&port).spawn()?;
+/// let second = drawgate::for_each(|_: u32| ()).subscribe_to(&port).spawn();
+/// assert!(second.is_err_and(|refused| refused.to_string().contains("partition all is taken by")));
+/// port.push(7)?;
+/// port.close();
+/// assert_eq!(sum.finish()?, 7);
+/// # anyhow::Ok(())
+/// ```
 pub trait Dispatcher<E>: Send + 'static {
     /// A consumer arrives: names the lane it draws from, which it may share. Lanes are small numbers, made as named.
     ///
@@ -126,6 +162,38 @@ pub trait Dispatcher<E>: Send + 'static {
 }
 
 /// A consumer that subscribes.
+///
+/// ```
+/// # use drawgate::{SubscribeError, dispatch::*, prelude::*};
+/// /// Refuses whoever is there already. Else as `DemandDispatcher`.
+/// struct Once(Vec<(SubId, u64)>);
+/// impl Dispatcher<u32> for Once {
+///     fn subscribe(&mut self, new: &Arriving<'_>, _: &Subscribe<u32>) -> Result<LaneId, SubscribeError> {
+///         if self.0.iter().any(|(_, consumer)| *consumer == new.consumer) {
+///             return Err(SubscribeError::Twice { producer: new.producer.clone() });
+///         }
+///         self.0.push((new.sub, new.consumer));
+///         Ok(LaneId(0))
+///     }
+///     fn cancel(&mut self, left: SubId, _: LaneId) -> Cancelled {
+///         self.0.retain(|(sub, _)| *sub != left);
+///         Cancelled::KeepForNext
+///     }
+///     // ...
+/// #   fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+/// #       Dispatcher::<u32>::wanted(&DemandDispatcher::new(), held, lanes)
+/// #   }
+/// #   fn choose(&self) -> Choice<u32> {
+/// #       Choice::One(LaneId(0))
+/// #   }
+/// }
+///
+/// let port = Port::bounded(8).dispatcher(Once(Vec::new())).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).subscribe_to(&port).spawn()?;
+/// assert!(matches!(sum.subscribe(&port), Err(SubscribeError::Twice { .. })));
+/// # sum.request_stop(ExitReason::Normal);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Arriving<'a> {
@@ -140,6 +208,17 @@ pub struct Arriving<'a> {
 }
 
 /// How events find their lane.
+///
+/// ```
+/// use drawgate::dispatch::{BroadcastDispatcher, Choice, DemandDispatcher, Dispatcher, PartitionDispatcher};
+///
+/// let shared: Choice<u32> = DemandDispatcher::new().choose();
+/// assert!(matches!(shared, Choice::One(_)));
+/// let parity = PartitionDispatcher::by_index(2, |n: &u32| Some(*n as usize % 2)).choose();
+/// assert!(matches!(parity, Choice::Route(_)));
+/// let copied: Choice<u32> = BroadcastDispatcher::new().choose();
+/// assert!(matches!(copied, Choice::Place));
+/// ```
 #[non_exhaustive]
 pub enum Choice<E> {
     /// All go to this lane.
@@ -161,9 +240,28 @@ impl<E> fmt::Debug for Choice<E> {
 }
 
 /// Says where an event goes, from the event alone.
+///
+/// ```
+/// use drawgate::dispatch::{Choice, LaneId, Route, Router};
+/// use std::sync::Arc;
+///
+/// let small: Arc<Router<u32>> = Arc::new(|n| if *n < 10 { Route::Lane(LaneId(0)) } else { Route::Lane(LaneId(1)) });
+/// assert_eq!((small(&7), small(&70)), (Route::Lane(LaneId(0)), Route::Lane(LaneId(1))));
+/// let choice = Choice::Route(small); // for `Dispatcher::choose`
+/// ```
 pub type Router<E> = dyn Fn(&E) -> Route + Send + Sync;
 
 /// Where a router sends one event.
+///
+/// ```
+/// use drawgate::dispatch::{Choice, Dispatcher, LaneId, PartitionDispatcher, Route};
+///
+/// let by_digit = PartitionDispatcher::by_index(10, |n: &u32| (*n > 0).then_some(*n as usize));
+/// let Choice::Route(route) = by_digit.choose() else { panic!("the event alone decides") };
+/// assert_eq!(route(&7), Route::Lane(LaneId(7)));
+/// assert_eq!(route(&0), Route::Discard);
+/// assert!(matches!(route(&10), Route::Unknown(_)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Route {
@@ -176,6 +274,38 @@ pub enum Route {
 }
 
 /// One subscription of an outlet.
+///
+/// ```
+/// # use drawgate::{SubscribeError, dispatch::*, prelude::*};
+/// /// Says how many are left when one leaves. Else as `DemandDispatcher`.
+/// struct Told(Vec<SubId>, std::sync::mpsc::Sender<usize>);
+/// impl Dispatcher<u32> for Told {
+///     fn subscribe(&mut self, new: &Arriving<'_>, _: &Subscribe<u32>) -> Result<LaneId, SubscribeError> {
+///         self.0.push(new.sub);
+///         Ok(LaneId(0))
+///     }
+///     fn cancel(&mut self, left: SubId, _: LaneId) -> Cancelled {
+///         self.0.retain(|sub| *sub != left);
+///         let _ = self.1.send(self.0.len());
+///         Cancelled::KeepForNext
+///     }
+///     // ...
+/// #   fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+/// #       Dispatcher::<u32>::wanted(&DemandDispatcher::new(), held, lanes)
+/// #   }
+/// #   fn choose(&self) -> Choice<u32> {
+/// #       Choice::One(LaneId(0))
+/// #   }
+/// }
+///
+/// let (tell, left) = std::sync::mpsc::channel();
+/// let port = Port::bounded(8).dispatcher(Told(Vec::new(), tell)).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// let subscriptions = [sum.subscribe(&port)?, sum.subscribe(&port)?]; // a shared lane allows it
+/// subscriptions[0].cancel_with(ExitReason::Normal);
+/// assert_eq!(left.recv()?, 1);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SubId {
     pub(super) slot: u32,
@@ -183,6 +313,14 @@ pub struct SubId {
 }
 
 /// One lane of an outlet.
+///
+/// ```
+/// use drawgate::dispatch::{Choice, Dispatcher, LaneId, PartitionDispatcher, Route};
+///
+/// let parity = PartitionDispatcher::by_index(2, |n: &u32| Some(*n as usize % 2)); // a lane a partition
+/// let Choice::Route(route) = parity.choose() else { panic!("the event alone decides") };
+/// assert_eq!(route(&7), Route::Lane(LaneId(1)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaneId(pub u32);
 
@@ -193,6 +331,49 @@ impl LaneId {
 }
 
 /// What the lanes look like.
+///
+/// ```
+/// # use drawgate::{SubscribeError, dispatch::*, prelude::*};
+/// /// A lane a consumer; an event goes where the fewest stand.
+/// struct Shortest(u32);
+/// impl Dispatcher<char> for Shortest {
+///     fn place(&mut self, _: &char, lanes: &LaneView<'_>, targets: &mut Targets) -> anyhow::Result<()> {
+///         match lanes.iter().filter(|lane| lane.consumers > 0).min_by_key(|lane| lane.standing) {
+///             Some(shortest) => targets.put(shortest.lane),
+///             None => targets.hold(),
+///         }
+///         Ok(())
+///     }
+///     // ...
+/// #   fn subscribe(&mut self, _: &Arriving<'_>, _: &Subscribe<char>) -> Result<LaneId, SubscribeError> {
+/// #       self.0 += 1;
+/// #       Ok(LaneId(self.0 - 1))
+/// #   }
+/// #   fn cancel(&mut self, _: SubId, _: LaneId) -> Cancelled {
+/// #       Cancelled::Drop
+/// #   }
+/// #   fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+/// #       let unmet = lanes.iter().filter(|lane| lane.consumers > 0).map(|lane| lane.unmet.max(0) as usize);
+/// #       unmet.sum::<usize>().saturating_sub(held)
+/// #   }
+/// #   fn choose(&self) -> Choice<char> {
+/// #       Choice::Place
+/// #   }
+/// }
+///
+/// let port = Port::bounded(8).dispatcher(Shortest(0)).spawn()?;
+/// let consumer = || drawgate::fold(String::new(), |all, c: char| all.push(c)).spawn();
+/// let (first, second) = (consumer()?, consumer()?);
+/// let manual = || Subscribe::new().manual();
+/// let ask = [first.subscribe_with(&port, manual())?, second.subscribe_with(&port, manual())?];
+/// port.push_all("abcd".chars().collect()).map_err(|refused| refused.kind())?; // nobody has asked: all four stand
+/// port.close();
+/// for subscription in ask {
+///     subscription.ask(4)?;
+/// }
+/// assert_eq!((first.finish()?, second.finish()?), ("ac".to_string(), "bd".to_string()));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LaneView<'a>(pub(super) &'a [LaneState]);
 
@@ -208,6 +389,46 @@ impl LaneView<'_> {
 }
 
 /// One lane in figures.
+///
+/// ```
+/// # use drawgate::{SubscribeError, dispatch::*, prelude::*};
+/// /// A lane a consumer; an event goes to whoever has asked for most, as GenStage's does.
+/// struct Hungriest(u32);
+/// impl Dispatcher<char> for Hungriest {
+///     fn place(&mut self, _: &char, lanes: &LaneView<'_>, targets: &mut Targets) -> anyhow::Result<()> {
+///         match lanes.iter().filter(|lane| lane.unmet > 0).max_by_key(|lane| lane.unmet) {
+///             Some(hungriest) => targets.put(hungriest.lane),
+///             None => targets.hold(),
+///         }
+///         Ok(())
+///     }
+///     // ...
+/// #   fn subscribe(&mut self, _: &Arriving<'_>, _: &Subscribe<char>) -> Result<LaneId, SubscribeError> {
+/// #       self.0 += 1;
+/// #       Ok(LaneId(self.0 - 1))
+/// #   }
+/// #   fn cancel(&mut self, _: SubId, _: LaneId) -> Cancelled {
+/// #       Cancelled::Drop
+/// #   }
+/// #   fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+/// #       let unmet = lanes.iter().filter(|lane| lane.consumers > 0).map(|lane| lane.unmet.max(0) as usize);
+/// #       unmet.sum::<usize>().saturating_sub(held)
+/// #   }
+/// #   fn choose(&self) -> Choice<char> {
+/// #       Choice::Place
+/// #   }
+/// }
+///
+/// let port = Port::bounded(8).dispatcher(Hungriest(0)).spawn()?;
+/// let consumer = || drawgate::fold(String::new(), |all, c: char| all.push(c)).spawn();
+/// let (few, many) = (consumer()?, consumer()?);
+/// few.subscribe_with(&port, Subscribe::new().manual())?.ask(1)?;
+/// many.subscribe_with(&port, Subscribe::new().manual())?.ask(2)?;
+/// port.push_all("abc".chars().collect()).map_err(|refused| refused.kind())?;
+/// port.close();
+/// assert_eq!((few.finish()?, many.finish()?), ("c".to_string(), "ab".to_string()));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LaneState {
@@ -224,6 +445,47 @@ pub struct LaneState {
 }
 
 /// Where one event goes: one lane, several, none (then it is filtered out and asked for again), or held back.
+///
+/// ```
+/// # use drawgate::{SubscribeError, dispatch::*, prelude::*};
+/// /// Everything goes to the till; what is large goes to the auditor as well.
+/// struct Audit;
+/// impl Dispatcher<u32> for Audit {
+///     fn subscribe(&mut self, consumer: &Arriving<'_>, _: &Subscribe<u32>) -> Result<LaneId, SubscribeError> {
+///         Ok(LaneId((*consumer.name == "auditor".into()) as u32))
+///     }
+///     fn place(&mut self, amount: &u32, _: &LaneView<'_>, targets: &mut Targets) -> anyhow::Result<()> {
+///         targets.put(LaneId(0));
+///         if *amount > 100 {
+///             targets.put(LaneId(1));
+///         }
+///         Ok(())
+///     }
+///     fn duplicate(&self, amount: &u32) -> Option<u32> {
+///         Some(*amount)
+///     }
+///     // ...
+/// #   fn cancel(&mut self, _: SubId, _: LaneId) -> Cancelled {
+/// #       Cancelled::Drop
+/// #   }
+/// #   fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+/// #       let unmet = lanes.iter().map(|lane| lane.unmet.max(0) as usize).min();
+/// #       unmet.unwrap_or(0).saturating_sub(held)
+/// #   }
+/// #   fn choose(&self) -> Choice<u32> {
+/// #       Choice::Place
+/// #   }
+/// }
+///
+/// let rt = Runtime::new();
+/// let port = Port::bounded(8).dispatcher(Audit).hold_until(2).runtime(&rt).spawn()?;
+/// let sum = |name| drawgate::fold(0, |sum, n: u32| *sum += n).name(name).runtime(&rt).subscribe_to(&port).spawn();
+/// let (till, auditor) = (sum("till")?, sum("auditor")?);
+/// port.push_all(vec![50, 500, 5]).map_err(|refused| refused.kind())?;
+/// port.close();
+/// assert_eq!((till.finish()?, auditor.finish()?), (555, 500));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Targets {
     pub(super) lanes: Vec<LaneId>,
@@ -246,6 +508,35 @@ impl Targets {
 }
 
 /// What becomes of a lane whose last consumer left.
+///
+/// ```
+/// # use drawgate::{SubscribeError, dispatch::*, prelude::*};
+/// /// What the last consumer leaves is of no use to the next. Else as `DemandDispatcher`.
+/// struct Fresh;
+/// impl Dispatcher<u32> for Fresh {
+///     fn cancel(&mut self, _: SubId, _: LaneId) -> Cancelled {
+///         Cancelled::Drop
+///     }
+///     // ...
+/// #   fn subscribe(&mut self, _: &Arriving<'_>, _: &Subscribe<u32>) -> Result<LaneId, SubscribeError> {
+/// #       Ok(LaneId(0))
+/// #   }
+/// #   fn wanted(&self, held: usize, lanes: &LaneView<'_>) -> usize {
+/// #       Dispatcher::<u32>::wanted(&DemandDispatcher::new(), held, lanes)
+/// #   }
+/// #   fn choose(&self) -> Choice<u32> {
+/// #       Choice::One(LaneId(0))
+/// #   }
+/// }
+///
+/// let port = Port::bounded(8).dispatcher(Fresh).on_discard(|_| ()).spawn()?;
+/// let sum = drawgate::fold(0, |sum, n: u32| *sum += n).spawn()?;
+/// let subscription = sum.subscribe_with(&port, Subscribe::new().manual())?;
+/// port.push(7)?; // stands, since nobody has asked
+/// subscription.cancel_with(ExitReason::Normal);
+/// assert_eq!((port.port_stats().size, port.port_stats().discarded), (0, 1));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cancelled {
