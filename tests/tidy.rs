@@ -42,6 +42,46 @@ fn every_source_file_opens_with_a_sentence_that_says_what_it_is() {
     assert!(mute.is_empty(), "these open with no `//!` sentence: {mute:?}");
 }
 
+/// The public item that a line at the top level of a file begins.
+fn item(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("pub ")?;
+    let rest = ["struct ", "enum ", "trait ", "type ", "fn "].iter().find_map(|kind| rest.strip_prefix(kind))?;
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+/// Whether doc lines hold a code block that asserts something.
+fn asserts(docs: &[&str]) -> bool {
+    let mut code = false;
+    docs.iter().filter_map(|line| line.strip_prefix("///")).any(|line| {
+        code ^= line.starts_with(" ```");
+        code && line.contains("assert")
+    })
+}
+
+#[test]
+fn every_public_item_has_an_example_that_asserts() {
+    let exempt = [
+        "One",              // a bound inside: nobody outside can name it
+        "check_dispatcher", // is an assertion by itself
+    ];
+    let mut without = Vec::new();
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = read(path);
+        let mut above = Vec::new(); // docs and attributes; what is indented may be the inside of an attribute
+        for line in text.lines() {
+            if ["///", "#[", ")]", "    "].iter().any(|start| line.starts_with(start)) {
+                above.push(line);
+                continue;
+            }
+            let shown = asserts(&above) || above.contains(&"#[doc(hidden)]");
+            without.extend(item(line).filter(|_| !shown).map(String::from));
+            above.clear();
+        }
+    }
+    without.sort();
+    assert_eq!(without, exempt, "on the left, what has no example that asserts; on the right, what needs none");
+}
+
 #[test]
 fn the_readme_shows_the_example_that_is_compiled() {
     let example = read("examples/readme.rs");
