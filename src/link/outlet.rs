@@ -279,6 +279,11 @@ impl<E: Send + 'static> Outlet<E> {
         self.with(|state, _| state.tell(idle))
     }
 
+    /// How many more events consumers want.
+    pub(crate) fn wanted(&self) -> usize {
+        self.with(|state, _| state.wanted_now())
+    }
+
     /// Holds demand back, or lets it through.
     pub(crate) fn switch(&self, mode: DemandMode) {
         self.with(|state, fx| state.switch(mode, fx));

@@ -8,6 +8,8 @@ use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::timer::{Due, TimerId, TimerKey};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::time::{Duration, Instant};
 
 /// The shortest interval: a tick of the timer.
@@ -21,9 +23,58 @@ pub(crate) struct Alarms {
 }
 
 struct Alarm {
-    /// None for one that is too far away to be written down.
+    /// None for a doorbell, and for one that is too far away to be written down.
     entry: Option<(TimerKey, Instant)>,
     every: Option<Duration>,
+    /// Of a doorbell: whether it was rung since its callback began last.
+    rung: Option<Arc<AtomicBool>>,
+}
+
+/// Has the `handle_timer` of the stage that made it called: [`Context::doorbell`](super::Context::doorbell). A cheap clone.
+///
+/// ```
+/// # use drawgate::{prelude::*, stage::{Doorbell, TimerId}};
+/// # struct Counts(u32);
+/// # impl Consumer for Counts {
+/// #     type Event = ();
+/// #     fn handle_events(&mut self, _: Events<'_, ()>, _: &mut Context<'_>) -> anyhow::Result<()> { Ok(()) }
+/// #     fn handle_timer(&mut self, _: TimerId, _: &mut Context<'_>) -> anyhow::Result<()> { Ok(self.0 += 1) }
+/// # }
+/// let counts = drawgate::consumer(Counts(0)).spawn()?;
+/// let bell = counts.call(|_, ctx| ctx.doorbell())?;
+/// bell.ring();
+/// assert_eq!(counts.call(|counts, _| counts.0)?, 1);
+/// counts.stop(ExitReason::Normal, std::time::Duration::from_secs(5))?;
+/// bell.ring(); // nobody hears it
+/// # anyhow::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Doorbell {
+    target: Arc<dyn Due>,
+    id: TimerId,
+    rung: Arc<AtomicBool>,
+}
+
+impl Doorbell {
+    /// What `handle_timer` is called with.
+    pub fn id(&self) -> TimerId {
+        self.id
+    }
+
+    /// Has `handle_timer` called, between two other callbacks. Rings that come before it begins are one. Never blocks; nothing
+    /// if the stage has ended, or has cancelled it as a timer.
+    pub fn ring(&self) {
+        // ORDERING: AcqRel: whoever finds it rung knows that what it did before is seen by the callback that is to come.
+        if !self.rung.swap(true, AcqRel) {
+            self.target.due(self.id.0);
+        }
+    }
+}
+
+impl fmt::Debug for Doorbell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Doorbell({:?})", self.id)
+    }
 }
 
 impl Alarms {
@@ -42,8 +93,15 @@ impl Alarms {
         let id = TimerId(self.next);
         let at = runtime.clock().after(every.unwrap_or(after)).instant();
         let entry = at.map(|at| self.insert(id, at, runtime)).transpose()?;
-        self.pending.insert(id, Alarm { entry, every });
+        self.pending.insert(id, Alarm { entry, every, rung: None });
         Ok(id)
+    }
+
+    pub(super) fn doorbell(&mut self) -> Doorbell {
+        self.next += 1;
+        let (id, rung) = (TimerId(self.next), Arc::new(AtomicBool::new(false)));
+        self.pending.insert(id, Alarm { entry: None, every: None, rung: Some(rung.clone()) });
+        Doorbell { target: self.target.clone(), id, rung }
     }
 
     fn insert(&self, id: TimerId, at: Instant, runtime: &Runtime) -> Result<(TimerKey, Instant), TimerError> {
@@ -62,11 +120,16 @@ impl Alarms {
     /// that was busy for several hears of them once.
     pub(super) fn due(&mut self, id: TimerId, runtime: &Runtime) -> Result<bool, TimerError> {
         let Some(alarm) = self.pending.get(&id) else { return Ok(false) };
+        if let Some(rung) = &alarm.rung {
+            // ORDERING: AcqRel: what whoever rings from now on did before is seen by another callback.
+            rung.swap(false, AcqRel);
+            return Ok(true);
+        }
         match (alarm.entry, alarm.every) {
             (Some((_, at)), Some(every)) => {
                 let next = next_after(at, every, runtime.clock().now());
                 let entry = next.map(|at| self.insert(id, at, runtime)).transpose()?;
-                self.pending.insert(id, Alarm { entry, every: Some(every) });
+                self.pending.insert(id, Alarm { entry, every: Some(every), rung: None });
             }
             _ => drop(self.pending.remove(&id)),
         }

@@ -315,7 +315,7 @@ pub fn for_each<E: Send + 'static>(mut f: impl FnMut(E) + Send + 'static) -> Bui
 ///
 /// ```
 /// let words = drawgate::from_iter(["1", "x"]).spawn()?;
-/// let check = drawgate::try_for_each(|s: &str| Ok(drop(s.parse::<i32>()?))).subscribe_to(&words).spawn()?;
+/// let check = drawgate::try_for_each(|s: &str| s.parse::<i32>().map(|_| ()).map_err(Into::into)).subscribe_to(&words).spawn()?;
 /// assert!(check.join().is_err());
 /// # anyhow::Ok(())
 /// ```

@@ -1,6 +1,6 @@
 //! What a callback can do: its last argument.
 
-use super::alarms::Alarms;
+use super::alarms::{Alarms, Doorbell};
 use super::handle::{AnyTakes, Intake};
 use super::life::{Life, Order};
 use super::{Event, Nothing, StageRef, StopToken, Subscribe, Subscription, Upstream};
@@ -233,6 +233,37 @@ impl<Out> Context<'_, Out> {
         common.alarms.cancel(timer, &common.life.runtime)
     }
 
+    /// A bell that any thread can ring, to have `handle_timer` called with [`Doorbell::id`]: for a stage that looks at
+    /// something of its own when told to. GenStage's `handle_info`, without the message.
+    ///
+    /// ```
+    /// use drawgate::{prelude::*, stage::{Doorbell, Init, TimerId}};
+    /// struct Rung(std::sync::mpsc::Sender<Doorbell>);
+    /// impl Producer for Rung {
+    ///     type Event = &'static str;
+    ///     fn init(&mut self, ctx: &mut Context<'_, &'static str>) -> anyhow::Result<Init> {
+    ///         self.0.send(ctx.doorbell())?;
+    ///         Ok(Init::Ready)
+    ///     }
+    ///     fn handle_demand(&mut self, _: usize, _: &mut Context<'_, &'static str>) -> anyhow::Result<()> {
+    ///         Ok(())
+    ///     }
+    ///     fn handle_timer(&mut self, _: TimerId, ctx: &mut Context<'_, &'static str>) -> anyhow::Result<()> {
+    ///         ctx.emit("rung");
+    ///         Ok(ctx.done())
+    ///     }
+    /// }
+    /// let (give, given) = std::sync::mpsc::channel();
+    /// let rung = drawgate::producer(Rung(give)).hold_until(1).spawn()?;
+    /// let all = drawgate::fold(Vec::new(), |all, word: &str| all.push(word)).subscribe_to(&rung).spawn()?;
+    /// given.recv()?.ring();
+    /// assert_eq!(all.finish()?, ["rung"]);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn doorbell(&mut self) -> Doorbell {
+        self.common.alarms.doorbell()
+    }
+
     /// Says when the stage is being stopped, for code that blocks elsewhere.
     pub fn stop_token(&self) -> StopToken {
         self.common.life.token.clone()
@@ -276,6 +307,43 @@ impl<Out> Context<'_, Out> {
         Out: Event,
     {
         self.emitter().extend(events.into_iter());
+    }
+
+    /// How many events its consumers have asked for and were not given, now; what this callback emitted counts as given. For
+    /// a producer that finds events later, in a timer or a call: so it need not count what `handle_demand` told it, nor
+    /// take off what a consumer that left had asked for.
+    ///
+    /// ```
+    /// use drawgate::prelude::*;
+    /// struct Found(Vec<u32>);
+    /// impl Producer for Found {
+    ///     type Event = u32;
+    ///     fn handle_demand(&mut self, _: usize, ctx: &mut Context<'_, u32>) -> anyhow::Result<()> {
+    ///         let n = ctx.demand().min(self.0.len());
+    ///         ctx.extend(self.0.drain(..n));
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let found = drawgate::producer(Found(vec![1])).spawn()?;
+    /// let all = drawgate::fold(Vec::new(), |all, n: u32| all.push(n))
+    ///     .subscribe_to_with(&found, Subscribe::new().max_demand(3))
+    ///     .spawn()?;
+    /// let missing = found.call(|found, ctx| {
+    ///     found.0.extend([2, 3, 4, 5]);
+    ///     found.handle_demand(0, ctx)?;
+    ///     ctx.done();
+    ///     anyhow::Ok(found.0.len())
+    /// })??;
+    /// assert!(all.finish()?.len() + missing == 5);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn demand(&mut self) -> usize
+    where
+        Out: Event,
+    {
+        let emitter = self.emitter();
+        emitter.flush();
+        emitter.outlet.wanted()
     }
 
     /// Hands over what was emitted so far, before the callback returns.

@@ -7,7 +7,7 @@ use std::fmt;
 ///
 /// Returning `Ok` from the callback means that the whole slice is handled, taken or not. If the callback fails or panics,
 /// what it did not take goes back to the head of its lane, for the next consumer; the event in hand is lost and counted.
-/// So take an event only when you begin to handle it.
+/// So take an event only when you begin to handle it. (Once one was taken, one is taken to be in hand.)
 ///
 /// ```
 /// use drawgate::prelude::*;

@@ -22,6 +22,7 @@ mod upstream;
 pub use crate::link::{BufferKeep, Cancel, Demand, DemandMode, Notification, Subscribe};
 pub use crate::sync::Wait;
 pub use crate::timer::TimerId;
+pub use alarms::Doorbell;
 pub use builder::{
     Builder, consumer, consumer_with, producer, producer_consumer, producer_consumer_with, producer_with,
 };

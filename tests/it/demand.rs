@@ -1,6 +1,6 @@
 //! How much is asked for, in which slices it comes, and what a producer-consumer makes of both.
 
-use crate::support::{Counting, Quiet, Telling, watchdog};
+use crate::support::{Counting, Quiet, Telling, until, watchdog};
 use drawgate::prelude::*;
 use drawgate::stage::Cancel;
 use drawgate::{Nothing, SpawnError, SubscribeError, Upstream};
@@ -484,5 +484,37 @@ fn p14_an_event_for_a_stage_whose_gate_has_closed_goes_to_its_sibling() {
         expected[next] = 0;
         assert_eq!(handled(), expected);
         assert_eq!(port.port_stats().size, 0);
+    });
+}
+
+#[test]
+fn p17_a_producer_that_asks_what_is_wanted_hears_that_a_consumer_has_left() {
+    watchdog(|| {
+        let (quiet, told) = Quiet::new();
+        let producer = drawgate::producer(quiet).spawn().unwrap();
+        let wanted = |producer: &Handle<_, u64, Quiet>| producer.call(|_, ctx| ctx.demand()).unwrap();
+        assert_eq!(wanted(&producer), 0);
+        let draw = || drawgate::for_each(|_: u64| ()).spawn().unwrap();
+        let (a, b) = (draw(), draw());
+        let first = a.subscribe_with(&producer, Subscribe::new().max_demand(10)).unwrap();
+        let _second = b.subscribe_with(&producer, Subscribe::new().max_demand(5)).unwrap();
+        let mut heard = 0;
+        while heard < 15 {
+            heard += told.recv().unwrap();
+        }
+        assert_eq!(wanted(&producer), 15);
+        let after = producer
+            .call(|_, ctx| {
+                ctx.extend(0..2);
+                ctx.demand()
+            })
+            .unwrap();
+        assert_eq!(after, 13, "what was emitted just now is given");
+        until(|| a.stats().events_in + b.stats().events_in == 2);
+        first.cancel();
+        a.request_stop(ExitReason::Normal);
+        until(|| wanted(&producer) <= 5);
+        b.request_stop(ExitReason::Normal);
+        until(|| wanted(&producer) == 0);
     });
 }

@@ -254,3 +254,31 @@ fn chunks_within_checks_its_number() {
     let refused = drawgate::from_iter(0..3).chunks_within(0, S).collect().run().unwrap_err();
     assert!(refused.to_string().contains("`chunks_within` must be at least 1"), "{refused}");
 }
+
+// ---- doorbells
+
+#[test]
+fn a_doorbell_is_heard_once_for_all_rings_before_and_again_after() {
+    watchdog(|| {
+        let (tell, told) = mpsc::channel();
+        let (go, gate) = mpsc::channel();
+        let stage = drawgate::consumer(Told(tell, Some(gate))).spawn().unwrap();
+        let bell = stage.call(|_, ctx| ctx.doorbell()).unwrap();
+        bell.ring();
+        assert_eq!(told.recv().unwrap(), bell.id()); // it is in its callback
+        for _ in 0..3 {
+            bell.clone().ring();
+        }
+        drop(go);
+        assert_eq!(told.recv().unwrap(), bell.id());
+        stage.call(|_, _| ()).unwrap();
+        assert!(told.try_recv().is_err(), "three rings, one callback");
+        let id = bell.id();
+        assert!(stage.call(move |_, ctx| ctx.cancel_timer(id)).unwrap());
+        bell.ring();
+        stage.call(|_, _| ()).unwrap();
+        assert!(told.try_recv().is_err(), "it was cancelled");
+        stage.stop(ExitReason::Normal, 20 * S).unwrap();
+        bell.ring();
+    });
+}

@@ -631,6 +631,10 @@ impl<E: Send + 'static> State<E> {
         self.told(granted)
     }
 
+    pub(super) fn wanted_now(&self) -> usize {
+        self.wanted
+    }
+
     fn told(&mut self, granted: usize) -> Told {
         Told {
             granted,
