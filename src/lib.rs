@@ -258,6 +258,8 @@
 
 pub mod error;
 pub mod flow;
+#[cfg(feature = "jobs")]
+pub mod jobs;
 mod link;
 pub mod message;
 mod name;

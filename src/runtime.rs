@@ -252,6 +252,13 @@ pub enum Telemetry<'a> {
         /// Why.
         reason: &'a ExitReason,
     },
+    /// Something went wrong that ended nothing: what [`Context::report`](crate::Context::report) says.
+    Trouble {
+        /// Where.
+        stage: &'a Name,
+        /// What.
+        cause: &'a anyhow::Error,
+    },
     /// A stage ended.
     Ended {
         /// Which.
@@ -278,6 +285,7 @@ impl Telemetry<'_> {
             Self::LeftBehind { stage, after } => {
                 Some(format!("stage {stage:?} did not stop within {after:?} of its graph's drop: left behind"))
             }
+            Self::Trouble { stage, cause } => Some(format!("stage {stage:?}: {cause:#}")),
             Self::NoThread { stage, cause } => Some(format!("no thread for stage {stage:?}: {cause}")),
             Self::Unheard { stage, reason } => Some(format!("stage {stage:?} failed: {reason:#}")),
             Self::Ended { stage, reason, told: false } if reason.is_failure() => {

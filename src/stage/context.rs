@@ -6,7 +6,7 @@ use super::life::{Life, Order};
 use super::{Event, Nothing, StageRef, StopToken, Subscribe, Subscription, Upstream};
 use crate::error::{ExitReason, SubscribeError, TimerError};
 use crate::link::{DemandMode, Notification, Outlet, Staged, Told};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Telemetry};
 use crate::sync::{Arc, drop_each};
 use crate::timer::TimerId;
 use std::fmt;
@@ -262,6 +262,29 @@ impl<Out> Context<'_, Out> {
     /// ```
     pub fn doorbell(&mut self) -> Doorbell {
         self.common.alarms.doorbell()
+    }
+
+    /// Tells the runtime's handlers of something that went wrong and ends nothing, as a connection that is made anew. Without a
+    /// handler it is one line on stderr. See [`Telemetry::Trouble`](crate::runtime::Telemetry::Trouble).
+    ///
+    /// ```
+    /// use drawgate::{Runtime, runtime::Telemetry};
+    /// let rt = Runtime::new();
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// rt.on_event(move |event| {
+    ///     if let Telemetry::Trouble { cause, .. } = event {
+    ///         let _ = tell.send(cause.to_string());
+    ///     }
+    /// });
+    /// let stage = drawgate::for_each(|_: u32| ()).runtime(&rt).spawn()?;
+    /// stage.call(|_, ctx| ctx.report(&anyhow::anyhow!("no answer, trying again")))?;
+    /// assert_eq!(told.recv()?, "no answer, trying again");
+    /// # stage.request_stop(drawgate::ExitReason::Normal);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn report(&self, cause: &anyhow::Error) {
+        let life = &self.common.life;
+        life.report(&Telemetry::Trouble { stage: &life.name, cause });
     }
 
     /// Says when the stage is being stopped, for code that blocks elsewhere.

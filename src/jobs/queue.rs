@@ -1,0 +1,600 @@
+//! The queue: its options, and what it does from any thread.
+
+use super::error::JobError;
+use super::hold::Hold;
+use super::job::{NewJob, OnDuplicate};
+use super::stats::{Figures, QueueStats, add};
+use super::store::{Filter, JobRow, JobState, NewRow, Store};
+use crate::error::BadOption;
+use crate::sync::{Arc, Clock, Mutex, Rank, Weak};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How parameters are written down, as JSON, and read.
+pub(super) struct Codec<J> {
+    pub(super) encode: Encode<J>,
+    pub(super) decode: Decode<J>,
+}
+type Encode<J> = Box<dyn Fn(&J) -> anyhow::Result<String> + Send + Sync>;
+type Decode<J> = Box<dyn Fn(&str) -> anyhow::Result<J> + Send + Sync>;
+
+pub(super) type BackOff = Box<dyn Fn(u32) -> Duration + Send + Sync>;
+
+/// A queue before it is opened: EctoJob's options, with its defaults.
+#[must_use = "a builder does nothing until `open`"]
+pub struct QueueBuilder<J, S> {
+    store: S,
+    codec: Option<Codec<J>>,
+    pub(super) options: Options,
+}
+
+pub(super) struct Options {
+    pub(super) reservation: Duration,
+    pub(super) execution: Duration,
+    pub(super) max_attempts: u32,
+    pub(super) poll: Duration,
+    pub(super) back_off: BackOff,
+}
+
+impl<J: Send + 'static, S: Store> QueueBuilder<J, S> {
+    /// How long a job may be reserved and not begun before another process may have it. Defaults to 60 s.
+    pub fn reservation(mut self, time: Duration) -> Self {
+        self.options.reservation = time;
+        self
+    }
+
+    /// How long after its worker was last heard of a job that was begun is taken over, times the attempt. While the process
+    /// lives it is heard of three times as often, so a job may take longer. Defaults to 300 s.
+    pub fn execution(mut self, time: Duration) -> Self {
+        self.options.execution = time;
+        self
+    }
+
+    /// How often a job may be started before it has failed for good. At least 1. Defaults to 5.
+    pub fn max_attempts(mut self, n: u32) -> Self {
+        self.options.max_attempts = n;
+        self
+    }
+
+    /// At least so often a producer looks into the table whether or not it was told of anything; it does so sooner when a job
+    /// is to become due sooner. Defaults to 60 s.
+    pub fn poll(mut self, every: Duration) -> Self {
+        self.options.poll = every;
+        self
+    }
+
+    /// How long after a failure of this attempt, counted from 1, a job is tried again. Add jitter here. Defaults to
+    /// 30 s × (attempt + 1), as EctoJob's.
+    pub fn back_off(mut self, f: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
+        self.options.back_off = Box::new(f);
+        self
+    }
+
+    /// Writes parameters down in another way than serde's JSON, as text that is kept as a JSON string.
+    pub fn encoding(
+        mut self,
+        encode: impl Fn(&J) -> anyhow::Result<String> + Send + Sync + 'static,
+        decode: impl Fn(&str) -> anyhow::Result<J> + Send + Sync + 'static,
+    ) -> Self {
+        self.codec = Some(Codec {
+            encode: Box::new(move |params| Ok(serde_json::to_string(&encode(params)?)?)),
+            decode: Box::new(move |json| decode(&serde_json::from_str::<String>(json)?)),
+        });
+        self
+    }
+
+    fn check(&self) -> Result<(), BadOption> {
+        let times = [
+            ("reservation", self.options.reservation),
+            ("execution", self.options.execution),
+            ("poll", self.options.poll),
+        ];
+        for (option, time) in times {
+            if time < Duration::from_millis(1) {
+                return Err(BadOption::new(option, "at least 1 ms", format!("{time:?}")));
+            }
+        }
+        match self.options.max_attempts {
+            0 => Err(BadOption::new("max_attempts", "at least 1", 0)),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(self, codec: Codec<J>) -> Result<Queue<J, S>, JobError> {
+        self.check()?;
+        Ok(Queue(Arc::new(Inner {
+            store: self.store,
+            codec,
+            options: self.options,
+            figures: Figures::default(),
+            idle: Mutex::new(Rank::Latch, Vec::new()),
+            holds: Mutex::new(Rank::Latch, Vec::new()),
+        })))
+    }
+
+    /// Checks the options. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn open(mut self) -> Result<Queue<J, S>, JobError>
+    where
+        J: Serialize + DeserializeOwned,
+    {
+        let json = Codec {
+            encode: Box::new(|params: &J| Ok(serde_json::to_string(params)?)),
+            decode: Box::new(|json: &str| Ok(serde_json::from_str(json)?)),
+        };
+        let codec = self.codec.take().unwrap_or(json);
+        self.finish(codec)
+    }
+}
+
+impl<J, S> fmt::Debug for QueueBuilder<J, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueBuilder").field("poll", &self.options.poll).finish_non_exhaustive()
+    }
+}
+
+/// A queue of jobs of one type, in a table of the user's database. A cheap clone.
+///
+/// What it does by itself (enqueue, requeue, count) runs on connections of its own, which are opened as needed and kept;
+/// each blocks as long as the database does.
+pub struct Queue<J, S: Store>(pub(super) Arc<Inner<J, S>>);
+
+pub(super) struct Inner<J, S: Store> {
+    pub(super) store: S,
+    pub(super) codec: Codec<J>,
+    pub(super) options: Options,
+    pub(super) figures: Figures,
+    /// Rank `Latch`, a leaf. Connections that nobody uses, and since when.
+    idle: Mutex<Vec<(S::Connection, Instant)>>,
+    /// Rank `Latch`, a leaf. Of the producers of this process.
+    holds: Mutex<Vec<Weak<Hold>>>,
+}
+
+/// Connections that are kept while nobody uses them.
+const IDLE: usize = 4;
+/// A connection that was idle for so long is tried before it is used.
+const STALE: Duration = Duration::from_secs(5);
+
+impl<J, S: Store> Clone for Queue<J, S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+impl<J, S: Store> fmt::Debug for Queue<J, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({})", self.0.store.table_name())
+    }
+}
+
+impl<J: Send + 'static, S: Store> Queue<J, S> {
+    /// A queue in this store.
+    pub fn builder(store: S) -> QueueBuilder<J, S> {
+        QueueBuilder {
+            store,
+            codec: None,
+            options: Options {
+                reservation: Duration::from_secs(60),
+                execution: Duration::from_secs(300),
+                max_attempts: 5,
+                poll: Duration::from_secs(60),
+                back_off: Box::new(|attempt| Duration::from_secs(30) * (attempt + 1)),
+            },
+        }
+    }
+
+    /// The store it is in.
+    pub fn store(&self) -> &S {
+        &self.0.store
+    }
+
+    /// Makes the table, or brings an older one up to date. Safe at every start of every process.
+    ///
+    /// # Errors
+    /// The database's; or that a newer version of this crate made the table.
+    pub fn install(&self) -> Result<(), JobError> {
+        self.with("installing", |store, conn| store.install(conn))
+    }
+
+    // ---- enqueuing
+
+    /// Enqueues a job, by itself: when this returns it is committed. Returns its number.
+    ///
+    /// # Errors
+    /// The database's; parameters that cannot be written down; a duplicate, if that is refused.
+    pub fn enqueue(&self, job: impl Into<NewJob<J>>) -> Result<i64, JobError> {
+        let encoded = [self.encode(job.into())?];
+        let ids = self.with("enqueuing", |store, conn| self.insert(store, conn, &encoded))?;
+        self.ring();
+        self.first(&encoded[0], &ids)
+    }
+
+    /// Enqueues a job in the transaction that this connection is in. It exists, and wakes workers, once that has committed.
+    /// Returns its number.
+    ///
+    /// ```
+    /// # use drawgate::jobs::{Queue, Sqlite};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("shop.db");
+    /// # let queue: Queue<String, _> = Queue::builder(Sqlite::file(&path)).open()?;
+    /// # queue.install()?;
+    /// use diesel::{Connection, connection::SimpleConnection};
+    /// let mut shop = diesel::SqliteConnection::establish(path.to_str().unwrap())?;
+    /// shop.batch_execute("CREATE TABLE orders (item TEXT)")?;
+    /// shop.transaction(|tx| {
+    ///     tx.batch_execute("INSERT INTO orders VALUES ('flour')")?;
+    ///     queue.enqueue_in(tx, "confirm: flour".to_string())?;
+    ///     anyhow::Ok(())
+    /// })?;
+    /// assert_eq!(queue.counts()?.available, 1);
+    /// # anyhow::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue).
+    pub fn enqueue_in(&self, tx: &mut S::Connection, job: impl Into<NewJob<J>>) -> Result<i64, JobError> {
+        let encoded = [self.encode(job.into())?];
+        let ids = self.insert(&self.0.store, tx, &encoded).map_err(|cause| self.failed("enqueuing", cause))?;
+        self.first(&encoded[0], &ids)
+    }
+
+    /// Enqueues many in one statement: all of them, or after an error none. Returns their numbers, in order; of one whose
+    /// unique key is taken that of the job that has it.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue).
+    pub fn enqueue_all<N: Into<NewJob<J>>>(&self, jobs: impl IntoIterator<Item = N>) -> Result<Vec<i64>, JobError> {
+        let mut ids = Ok(Vec::new());
+        let encoded = self.encode_all(jobs)?;
+        self.with_any("enqueuing", |store, conn| {
+            store.transaction(conn, &mut |conn| {
+                ids = self.enqueue_encoded(conn, &encoded);
+                match &ids {
+                    Ok(_) => Ok(()),
+                    Err(refused) => anyhow::bail!("{refused}"),
+                }
+            })
+        })
+        .or_else(|cause| match std::mem::replace(&mut ids, Ok(Vec::new())) {
+            Err(refused) => Err(refused),
+            Ok(_) => Err(cause),
+        })?;
+        self.ring();
+        ids
+    }
+
+    /// The same in the transaction that this connection is in.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue). The transaction should be rolled back then.
+    pub fn enqueue_all_in<N: Into<NewJob<J>>>(
+        &self,
+        tx: &mut S::Connection,
+        jobs: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<i64>, JobError> {
+        let encoded = self.encode_all(jobs)?;
+        self.enqueue_encoded(tx, &encoded)
+    }
+
+    fn encode_all<N: Into<NewJob<J>>>(&self, jobs: impl IntoIterator<Item = N>) -> Result<Vec<Encoded>, JobError> {
+        jobs.into_iter().map(|job| self.encode(job.into())).collect()
+    }
+
+    fn enqueue_encoded(&self, conn: &mut S::Connection, encoded: &[Encoded]) -> Result<Vec<i64>, JobError> {
+        let ids = self.insert(&self.0.store, conn, encoded).map_err(|cause| self.failed("enqueuing", cause))?;
+        let kept = |(encoded, id): (&Encoded, Option<i64>)| match id {
+            Some(id) => Ok(id),
+            None => self.taken(encoded, |key| self.0.store.find_unique(conn, key)),
+        };
+        encoded.iter().zip(ids).map(kept).collect()
+    }
+
+    fn encode(&self, job: NewJob<J>) -> Result<Encoded, JobError> {
+        let params = (self.0.codec.encode)(&job.params).and_then(checked).map_err(JobError::Params)?;
+        let default = i32::try_from(self.0.options.max_attempts).unwrap_or(i32::MAX);
+        Ok(Encoded {
+            params,
+            max_attempts: job.max_attempts.unwrap_or(default),
+            job: NewJob {
+                params: (),
+                due: job.due,
+                priority: job.priority,
+                max_attempts: None,
+                notify: job.notify,
+                unique: job.unique,
+            },
+        })
+    }
+
+    fn insert(&self, store: &S, conn: &mut S::Connection, encoded: &[Encoded]) -> Result<Vec<Option<i64>>, S::Error> {
+        let rows: Vec<_> = encoded.iter().map(Encoded::row).collect();
+        let ids = store.insert(conn, &rows)?;
+        add(&self.0.figures.enqueued, ids.iter().flatten().count());
+        Ok(ids)
+    }
+
+    fn first(&self, encoded: &Encoded, ids: &[Option<i64>]) -> Result<i64, JobError> {
+        match ids.first().copied().flatten() {
+            Some(id) => Ok(id),
+            None => self.taken(encoded, |key| {
+                let mut found = None;
+                let looked = self.with("looking", |store, conn| {
+                    found = store.find_unique(conn, key)?;
+                    Ok(())
+                });
+                Ok(looked.ok().and(found))
+            }),
+        }
+    }
+
+    /// What enqueuing returns if another job has the unique key.
+    fn taken(
+        &self,
+        encoded: &Encoded,
+        find: impl FnOnce(&str) -> Result<Option<i64>, S::Error>,
+    ) -> Result<i64, JobError> {
+        let Some((key, then)) = &encoded.job.unique else { return Ok(0) };
+        let id = find(key).map_err(|cause| self.failed("enqueuing", cause))?;
+        match (then, id) {
+            (OnDuplicate::Keep, Some(id)) => Ok(id),
+            (OnDuplicate::Keep | OnDuplicate::Refuse, id) => Err(JobError::Duplicate { key: key.clone(), id }),
+        }
+    }
+
+    // ---- what stands in the table
+
+    /// How many jobs are in each state.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn counts(&self) -> Result<Counts, JobError> {
+        let counts = self.with("counting", |store, conn| store.counts(conn))?;
+        let mut all = Counts::default();
+        for (state, n) in counts {
+            *all.of_mut(state) += n;
+        }
+        Ok(all)
+    }
+
+    /// Jobs as they stand, by number, a page at a time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<JobRow>, JobError> {
+        self.with("listing", |store, conn| store.list(conn, filter))
+    }
+
+    /// Has a job that failed for good tried again, from the first attempt.
+    ///
+    /// # Errors
+    /// [`JobError::NotFailed`] if it has not failed, or is not there; the database's.
+    pub fn requeue(&self, id: i64) -> Result<(), JobError> {
+        let was = self.with("requeuing", |store, conn| store.requeue(conn, id))?;
+        if !was {
+            return Err(JobError::NotFailed { id });
+        }
+        self.ring();
+        Ok(())
+    }
+
+    /// Removes a job, whatever its state. One that is being worked on in this process is told by its token, and what it
+    /// writes in its transaction is rolled back; elsewhere it is told when its lease is next extended. Returns whether there
+    /// was such a job.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn cancel(&self, id: i64) -> Result<bool, JobError> {
+        let here = self.holds().iter().filter(|hold| hold.cancel(id)).count() > 0;
+        let gone = self.with("cancelling", |store, conn| store.cancel(conn, id))?;
+        Ok(here || gone.is_some())
+    }
+
+    /// Has nobody reserve jobs of this queue, in any process, until [`resume`](Self::resume). Those that were reserved are still
+    /// worked on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn pause(&self) -> Result<(), JobError> {
+        self.with("pausing", |store, conn| store.set_paused(conn, true))
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn resume(&self) -> Result<(), JobError> {
+        self.with("resuming", |store, conn| store.set_paused(conn, false))?;
+        self.ring();
+        Ok(())
+    }
+
+    /// Removes jobs that failed for good longer ago than `age`, and of the others all but the newest `keep`. Returns how many.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn prune(&self, age: Option<Duration>, keep: Option<usize>) -> Result<usize, JobError> {
+        self.with("pruning", |store, conn| store.prune(conn, age, keep))
+    }
+
+    /// What it has done in this process.
+    pub fn stats(&self) -> QueueStats {
+        self.0.figures.read()
+    }
+
+    // ---- inside
+
+    /// Tells the producers of this process that there may be jobs.
+    fn ring(&self) {
+        for hold in self.holds() {
+            hold.ring();
+        }
+    }
+
+    fn holds(&self) -> Vec<Arc<Hold>> {
+        let mut holds = self.0.holds.lock();
+        holds.retain(|hold| hold.strong_count() > 0);
+        holds.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn add_hold(&self, hold: &Arc<Hold>) {
+        self.0.holds.lock().push(Arc::downgrade(hold));
+    }
+
+    pub(super) fn failed(&self, doing: &'static str, cause: S::Error) -> JobError {
+        add(&self.0.figures.troubles, 1);
+        JobError::Store { table: self.0.store.table_name().to_owned(), doing, cause: Box::new(cause) }
+    }
+
+    /// Does something on a connection of the queue's own.
+    pub(super) fn with<R>(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&S, &mut S::Connection) -> Result<R, S::Error>,
+    ) -> Result<R, JobError> {
+        let mut conn = self.take_connection(doing)?;
+        match f(&self.0.store, &mut conn) {
+            Ok(r) => {
+                self.put_connection(conn);
+                Ok(r)
+            }
+            Err(cause) => {
+                if !self.0.store.is_broken(&mut conn) {
+                    self.put_connection(conn);
+                }
+                Err(self.failed(doing, cause))
+            }
+        }
+    }
+
+    fn with_any(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&S, &mut S::Connection) -> anyhow::Result<()>,
+    ) -> Result<(), JobError> {
+        let mut conn = self.take_connection(doing)?;
+        let done = f(&self.0.store, &mut conn);
+        if done.is_ok() || !self.0.store.is_broken(&mut conn) {
+            self.put_connection(conn);
+        }
+        done.map_err(|cause| JobError::Store {
+            table: self.0.store.table_name().to_owned(),
+            doing,
+            cause: cause.into(),
+        })
+    }
+
+    fn take_connection(&self, doing: &'static str) -> Result<S::Connection, JobError> {
+        loop {
+            let idle = self.0.idle.lock().pop();
+            match idle {
+                None => return self.0.store.connect().map_err(|cause| self.failed(doing, cause)),
+                Some((mut conn, since)) => {
+                    let stale = Clock::Real.now().saturating_duration_since(since) > STALE;
+                    if !(stale && self.0.store.is_broken(&mut conn)) {
+                        return Ok(conn);
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_connection(&self, conn: S::Connection) {
+        let dropped = {
+            let mut idle = self.0.idle.lock();
+            match idle.len() < IDLE {
+                true => {
+                    idle.push((conn, Clock::Real.now()));
+                    None
+                }
+                false => Some(conn),
+            }
+        };
+        drop(dropped);
+    }
+}
+
+/// A job whose parameters are written down.
+struct Encoded {
+    params: String,
+    max_attempts: i32,
+    job: NewJob<()>,
+}
+
+impl Encoded {
+    fn row(&self) -> NewRow<'_> {
+        NewRow {
+            params: &self.params,
+            due: self.job.due,
+            priority: self.job.priority,
+            max_attempts: self.max_attempts,
+            notify: self.job.notify.as_deref(),
+            unique_key: self.job.unique.as_ref().map(|(key, _)| key.as_str()),
+        }
+    }
+}
+
+/// Parameters that both databases can hold.
+fn checked(json: String) -> anyhow::Result<String> {
+    fn has_nul(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::String(s) => s.contains('\0'),
+            serde_json::Value::Array(all) => all.iter().any(has_nul),
+            serde_json::Value::Object(all) => all.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+            _ => false,
+        }
+    }
+    if json.contains("\\u0000") && has_nul(&serde_json::from_str(&json)?) {
+        anyhow::bail!("a string in them holds a NUL, which Postgres does not take");
+    }
+    Ok(json)
+}
+
+/// How many jobs are in each state.
+///
+/// ```
+/// use drawgate::jobs::{Counts, JobState};
+/// let counts = Counts { available: 2, failed: 1, ..Counts::default() };
+/// assert_eq!((counts.total(), counts.of(JobState::Failed)), (3, 1));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Due later.
+    pub scheduled: u64,
+    /// Wait to be reserved.
+    pub available: u64,
+    /// Reserved, and not begun.
+    pub reserved: u64,
+    /// Being worked on.
+    pub in_progress: u64,
+    /// Failed, and due again later.
+    pub retry: u64,
+    /// Failed for good.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        JobState::ALL.into_iter().map(|state| self.of(state)).sum()
+    }
+
+    /// Those in one state.
+    pub fn of(&self, state: JobState) -> u64 {
+        let mut counts = *self;
+        *counts.of_mut(state)
+    }
+
+    fn of_mut(&mut self, state: JobState) -> &mut u64 {
+        match state {
+            JobState::Scheduled => &mut self.scheduled,
+            JobState::Available => &mut self.available,
+            JobState::Reserved => &mut self.reserved,
+            JobState::InProgress => &mut self.in_progress,
+            JobState::Retry => &mut self.retry,
+            JobState::Failed => &mut self.failed,
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Begins jobs, has a handler work on them, and ends them: on one thread, with one connection.
+
+use super::error::JobError;
+use super::job::{Job, Outcome, Reserved};
+use super::queue::Queue;
+use super::stats::add;
+use super::store::{Run, Store, Verdict};
+use crate::stage::StopToken;
+use crate::sync::{Clock, isolate};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+/// Completions that are kept for one statement.
+const BATCH: usize = 100;
+/// How long it waits after the database failed it, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a statement is tried that fails on a connection that is well.
+const TRIES: u32 = 5;
+
+/// Works on reserved jobs, one at a time, with a connection of its own, which is made when it is needed and after it broke.
+/// What [`Queue::work`] has one of on each thread; for a consumer of one's own.
+///
+/// ```
+/// use drawgate::{jobs::{Queue, Reserved, Sqlite, Worker}, prelude::*};
+///
+/// struct Sums { worker: Worker<u32, Sqlite>, sum: u32 }
+/// impl Consumer for Sums {
+///     type Event = Reserved<u32>;
+///     fn handle_events(&mut self, jobs: Events<'_, Reserved<u32>>, ctx: &mut Context<'_>) -> anyhow::Result<()> {
+///         for job in jobs {
+///             self.worker.work(job, |n, _| Ok(self.sum += **n));
+///         }
+///         self.worker.flush(); // they are done, and are removed together
+///         if self.sum >= 6 {
+///             ctx.stop(ExitReason::Normal);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// queue.enqueue_all([1, 2, 3])?;
+/// let jobs = queue.producer().spawn()?;
+/// let sums = drawgate::consumer(Sums { worker: queue.worker(), sum: 0 }).subscribe_to(&jobs).spawn()?;
+/// assert_eq!(sums.finish()?.sum, 6);
+/// assert_eq!(queue.counts()?.total(), 0);
+/// # jobs.stop(ExitReason::Normal, std::time::Duration::from_secs(5))?;
+/// # anyhow::Ok(())
+/// ```
+pub struct Worker<J, S: Store> {
+    queue: Queue<J, S>,
+    conn: Option<S::Connection>,
+    /// Done, and not yet removed: their leases are still extended.
+    done: Vec<Job<J>>,
+    /// Says that no more is tried after the database failed.
+    stop: Option<StopToken>,
+}
+
+/// A job of a slice: begun with others, or to be begun by itself.
+pub(super) enum Next<J> {
+    Started(Job<J>),
+    Alone(Reserved<J>),
+}
+
+impl<J: Send + 'static, S: Store> Queue<J, S> {
+    /// Works on what this queue's producer emits.
+    pub fn worker(&self) -> Worker<J, S> {
+        Worker { queue: self.clone(), conn: None, done: Vec::new(), stop: None }
+    }
+}
+
+impl<J: Send + 'static, S: Store> Worker<J, S> {
+    pub(super) fn set_stop(&mut self, token: StopToken) {
+        self.stop = Some(token);
+    }
+
+    /// Works on a job outside any transaction: `f` does what takes its time, and then may write in a short one, by
+    /// [`Finish::commit`], which removes the job as well. Without that the job is removed for it, with others, at the next
+    /// [`flush`](Self::flush); should the process die before, it is worked on again.
+    ///
+    /// An error or a panic fails this attempt, and is told of in the job's row. Returns whether the job was there to be
+    /// worked on.
+    pub fn work<R: Into<Outcome>>(
+        &mut self,
+        job: Reserved<J>,
+        f: impl FnOnce(&Job<J>, &mut Finish<'_, S>) -> anyhow::Result<R>,
+    ) -> bool {
+        let Some(job) = self.start(job) else { return false };
+        self.run(job, f);
+        true
+    }
+
+    /// Works on a job inside one transaction: what `f` writes and the job's removal are committed together, or not at all.
+    /// The job is locked meanwhile, so a statement of another's that wants it waits, or passes it by.
+    ///
+    /// An error or a panic rolls all of it back, fails this attempt, and is told of in the job's row. Returns whether the job
+    /// was there to be worked on.
+    pub fn work_in_tx<R: Into<Outcome>>(
+        &mut self,
+        job: Reserved<J>,
+        f: impl FnOnce(&mut S::Connection, &Job<J>) -> anyhow::Result<R>,
+    ) -> bool {
+        let Some(job) = self.start(job) else { return false };
+        self.run_in_tx(job, f);
+        true
+    }
+
+    // ---- beginning
+
+    fn start(&mut self, job: Reserved<J>) -> Option<Job<J>> {
+        match self.start_all(vec![job], true).pop_front() {
+            Some(Next::Started(job)) => Some(job),
+            Some(Next::Alone(_)) | None => None,
+        }
+    }
+
+    /// Begins those of a slice that may begin together; with `alone` all of them.
+    pub(super) fn start_all(&mut self, jobs: Vec<Reserved<J>>, alone: bool) -> VecDeque<Next<J>> {
+        let together = |job: &Reserved<J>| alone || job.slip.may_start_with_others();
+        let runs: Vec<Run> = jobs.iter().filter(|job| together(job)).map(|job| job.slip.run).collect();
+        let execution = self.queue.0.options.execution;
+        let started = match runs.is_empty() {
+            true => Some(Vec::new()),
+            false => self.persist("starting", |store, conn| store.start(conn, &runs, execution)),
+        };
+        // If that is not to be had they are given back as they are dropped.
+        let Some(started) = started else { return VecDeque::new() };
+        let started: HashSet<i64> = started.into_iter().collect();
+        add(&self.queue.0.figures.started, started.len());
+        let mut next = VecDeque::with_capacity(jobs.len());
+        for job in jobs {
+            match (together(&job), started.contains(&job.id())) {
+                (true, true) => next.push_back(Next::Started(job.started())),
+                (true, false) => {
+                    add(&self.queue.0.figures.lost, 1);
+                    job.lost();
+                }
+                (false, _) => next.push_back(Next::Alone(job)),
+            }
+        }
+        next
+    }
+
+    pub(super) fn started(&mut self, next: Next<J>) -> Option<Job<J>> {
+        match next {
+            Next::Started(job) => Some(job),
+            Next::Alone(job) => self.start(job),
+        }
+    }
+
+    // ---- working
+
+    pub(super) fn run<R: Into<Outcome>>(
+        &mut self,
+        job: Job<J>,
+        f: impl FnOnce(&Job<J>, &mut Finish<'_, S>) -> anyhow::Result<R>,
+    ) {
+        let (begun, queue) = (Clock::Real.now(), self.queue.clone());
+        let mut finish =
+            Finish { store: &queue.0.store, conn: &mut self.conn, run: job.run, committed: false, lost: false };
+        let ran = isolate(|| f(&job, &mut finish).map(Into::into));
+        let (committed, lost) = (finish.committed, finish.lost);
+        queue.0.figures.add_worked(Clock::Real.now().saturating_duration_since(begun));
+        match ran {
+            _ if committed => add(&queue.0.figures.done, 1),
+            _ if lost => add(&queue.0.figures.lost, 1),
+            Ok(Ok(Outcome::Done)) => {
+                self.done.push(job);
+                if self.done.len() >= BATCH {
+                    self.flush();
+                }
+            }
+            ran => self.not_done(&job, ran),
+        }
+    }
+
+    pub(super) fn run_in_tx<R: Into<Outcome>>(
+        &mut self,
+        job: Job<J>,
+        f: impl FnOnce(&mut S::Connection, &Job<J>) -> anyhow::Result<R>,
+    ) {
+        let (begun, queue) = (Clock::Real.now(), self.queue.clone());
+        let mut outcome = Outcome::Done;
+        let mut finish =
+            Finish { store: &queue.0.store, conn: &mut self.conn, run: job.run, committed: false, lost: false };
+        let ran = isolate(|| {
+            finish.commit(|tx| {
+                outcome = f(tx, &job)?.into();
+                // Anything else is rolled back.
+                if outcome == Outcome::Done { Ok(()) } else { Err(NotDone.into()) }
+            })
+        });
+        let (committed, lost) = (finish.committed, finish.lost);
+        queue.0.figures.add_worked(Clock::Real.now().saturating_duration_since(begun));
+        match ran {
+            _ if committed => add(&queue.0.figures.done, 1),
+            _ if lost => add(&queue.0.figures.lost, 1),
+            Ok(Err(cause)) if cause.is::<NotDone>() => self.not_done(&job, Ok(Ok(outcome))),
+            Ok(ran) => self.not_done(&job, Ok(ran.map(|()| Outcome::Done))),
+            Err(message) => self.not_done(&job, Err(message)),
+        }
+    }
+
+    /// Ends a run that did not end well.
+    fn not_done(&mut self, job: &Job<J>, ran: Result<anyhow::Result<Outcome>, std::sync::Arc<str>>) {
+        let again = |delay| if job.is_last_attempt() { Verdict::Failed } else { Verdict::Retry(delay) };
+        let back_off = || (self.queue.0.options.back_off)(job.attempt());
+        let (verdict, cause) = match ran {
+            Ok(Ok(Outcome::Done)) => return,
+            Ok(Ok(Outcome::Retry(delay))) => (again(delay), "it is to be tried again".to_owned()),
+            Ok(Ok(Outcome::Discard(reason))) => (Verdict::Failed, reason),
+            Ok(Err(cause)) => (again(back_off()), format!("{cause:#}")),
+            Err(message) => {
+                // Whatever it left of a transaction: later ones on this connection would be a part of it, and be lost.
+                drop(self.conn.take());
+                (again(back_off()), format!("panicked: {message}"))
+            }
+        };
+        let (figures, run) = (self.queue.clone(), job.run);
+        let figures = &figures.0.figures;
+        if job.was_cancelled() {
+            let _ = self.persist("cancelling", |store, conn| store.cancel(conn, run.id));
+            return add(&figures.lost, 1);
+        }
+        match self.persist("failing", |store, conn| store.fail(conn, run, verdict, &cause)) {
+            Some(true) if verdict == Verdict::Failed => add(&figures.failed, 1),
+            Some(true) => add(&figures.retried, 1),
+            Some(false) => add(&figures.lost, 1),
+            None => {} // its lease will expire
+        }
+        job.look_again();
+    }
+
+    /// Removes the jobs that are done and were not removed yet, in one statement.
+    pub fn flush(&mut self) {
+        let done = std::mem::take(&mut self.done);
+        if done.is_empty() {
+            return;
+        }
+        let runs: Vec<Run> = done.iter().map(|job| job.run).collect();
+        if let Some(removed) = self.persist("finishing", |store, conn| store.remove(conn, &runs)) {
+            add(&self.queue.0.figures.done, removed);
+            add(&self.queue.0.figures.lost, runs.len() - removed);
+        }
+    }
+
+    /// Does something that has to be done, also if the database goes away and comes back meanwhile. Gives up when it is
+    /// stopped, or when the connection is well and the statement is not.
+    fn persist<R>(
+        &mut self,
+        doing: &'static str,
+        f: impl Fn(&S, &mut S::Connection) -> Result<R, S::Error>,
+    ) -> Option<R> {
+        let store = &self.queue.0.store;
+        let (mut pause, mut tries) = (FIRST_PAUSE, 0);
+        loop {
+            let conn = match self.conn.take() {
+                Some(conn) => Ok(conn),
+                None => store.connect(),
+            };
+            let (cause, broken) = match conn {
+                Ok(mut conn) => match f(store, &mut conn) {
+                    Ok(r) => {
+                        self.conn = Some(conn);
+                        return Some(r);
+                    }
+                    Err(cause) => {
+                        let broken = store.is_broken(&mut conn);
+                        if !broken {
+                            self.conn = Some(conn);
+                        }
+                        (cause, broken)
+                    }
+                },
+                Err(cause) => (cause, true),
+            };
+            let _: JobError = self.queue.failed(doing, cause); // counted; the producer tells of it
+            tries += 1;
+            let stopped = match &self.stop {
+                Some(stop) => stop.channel().recv_timeout(pause).is_err_and(|e| !e.is_timeout()) || stop.is_stopping(),
+                None => tries >= TRIES,
+            };
+            if stopped || (!broken && tries >= TRIES) {
+                return None;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+impl<J, S: Store> fmt::Debug for Worker<J, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worker({:?})", self.queue)
+    }
+}
+
+/// Rolls a transaction back whose handler says that its job is not done.
+#[derive(Debug)]
+struct NotDone;
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the job is not done")
+    }
+}
+impl std::error::Error for NotDone {}
+
+/// The job is no longer this worker's: it was taken over after its lease expired, or was cancelled.
+#[derive(Debug)]
+pub(super) struct Lost;
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the job is no longer this worker's")
+    }
+}
+impl std::error::Error for Lost {}
+
+/// How a handler writes what it found and removes its job, in one transaction.
+pub struct Finish<'a, S: Store> {
+    store: &'a S,
+    conn: &'a mut Option<S::Connection>,
+    run: Run,
+    committed: bool,
+    lost: bool,
+}
+
+impl<S: Store> Finish<'_, S> {
+    /// Removes the job and runs `f`, in one transaction, and commits: when this returns `Ok` it is done, whatever the handler
+    /// returns after that. If somebody else has taken the job over, `f` is not run.
+    ///
+    /// # Errors
+    /// What `f` returns, or the database; then all of it was rolled back, and the handler may try again.
+    pub fn commit<T>(&mut self, f: impl FnOnce(&mut S::Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        anyhow::ensure!(!self.committed, "the job is done already");
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.store.connect()?,
+        };
+        let (mut f, mut value, run, store) = (Some(f), None, self.run, self.store);
+        // First of all: whether it is still ours is found before anything is done.
+        let done = store.transaction(&mut conn, &mut |conn| {
+            if store.remove(conn, &[run])? == 0 {
+                return Err(Lost.into());
+            }
+            value = f.take().map(|f| f(conn)).transpose()?;
+            Ok(())
+        });
+        match done {
+            Ok(()) => {
+                *self.conn = Some(conn);
+                self.committed = true;
+                value.ok_or_else(|| anyhow::anyhow!("the store did not run the transaction"))
+            }
+            Err(cause) => {
+                if !store.is_broken(&mut conn) {
+                    *self.conn = Some(conn);
+                }
+                self.lost |= cause.is::<Lost>();
+                Err(cause)
+            }
+        }
+    }
+
+    /// A connection, in no transaction, to look something up before the job is done.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub fn connection(&mut self) -> Result<&mut S::Connection, S::Error> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.store.connect()?,
+        };
+        Ok(self.conn.insert(conn))
+    }
+}
+
+impl<S: Store> fmt::Debug for Finish<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Finish({:?})", self.run)
+    }
+}
