@@ -71,7 +71,7 @@ impl<J> NewJob<J> {
         self
     }
 
-    /// What is announced when a run of it has ended; see [`Queue::announcements`](super::Queue::announcements).
+    /// What is announced when a run of it has ended.
     pub fn notify(mut self, payload: impl Into<String>) -> Self {
         self.notify = Some(payload.into());
         self

@@ -247,21 +247,19 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
     pub fn enqueue_all<N: Into<NewJob<J>>>(&self, jobs: impl IntoIterator<Item = N>) -> Result<Vec<i64>, JobError> {
-        let mut ids = Ok(Vec::new());
-        let encoded = self.encode_all(jobs)?;
-        self.with_any("enqueuing", |store, conn| {
+        let (encoded, mut ids) = (self.encode_all(jobs)?, Ok(Vec::new()));
+        let done = self.with_any("enqueuing", |store, conn| {
             store.transaction(conn, &mut |conn| {
                 ids = self.enqueue_encoded(conn, &encoded);
                 match &ids {
                     Ok(_) => Ok(()),
-                    Err(refused) => anyhow::bail!("{refused}"),
+                    Err(refused) => anyhow::bail!("{refused}"), // which is told of below, as it is
                 }
             })
-        })
-        .or_else(|cause| match std::mem::replace(&mut ids, Ok(Vec::new())) {
-            Err(refused) => Err(refused),
-            Ok(_) => Err(cause),
-        })?;
+        });
+        if ids.is_ok() {
+            done?;
+        }
         self.ring();
         ids
     }

@@ -175,17 +175,12 @@ struct Working<J, S: Store> {
 
 /// How many jobs a thread asks for: as many as it handles in a short time, so that long ones are not kept from others, and
 /// short ones need no claim each. Pure.
+#[derive(Default)]
 struct Appetite {
     /// Of one job, of late.
     mean: Option<Duration>,
     /// Asked for and not handled.
     in_flight: usize,
-}
-
-impl Default for Appetite {
-    fn default() -> Self {
-        Self { mean: None, in_flight: 0 }
-    }
 }
 
 impl Appetite {

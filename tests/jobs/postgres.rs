@@ -38,7 +38,6 @@ pub(crate) struct Server {
     user: Option<(u32, u32)>,
     /// Closing it ends the server, and removes its folder; so does the end of this process, whatever that is.
     _alive: ChildStdin,
-    _dir: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -61,7 +60,7 @@ impl Server {
             .arg(&data);
         run(as_user(&mut initdb, user));
         // The shell waits for its input to end, which it does with this process.
-        let script = r#""$0/postgres" -D "$1" & pid=$!; read -r _; kill -QUIT "$pid"; wait "$pid"; rm -rf "$2""#;
+        let script = r#""$0/postgres" -D "$1" & read -r _; "$0/pg_ctl" -D "$1" -m immediate stop; rm -rf "$2""#;
         let socket = dir.path().to_str().expect("plain names");
         let config = format!(
             "listen_addresses = ''\nunix_socket_directories = '{socket}'\nfsync = off\nlog_min_messages = fatal\nmax_connections = 200\n"
@@ -79,7 +78,6 @@ impl Server {
             bin: bin.to_owned(),
             user,
             _alive: shell.stdin.take().expect("it is piped"),
-            _dir: None,
         };
         let _path = dir.keep(); // the shell removes it
         server.wait();

@@ -80,6 +80,8 @@ impl From<DbError> for StoreError {
 pub struct Sql<C> {
     url: String,
     table: String,
+    /// How long a connection waits for another's transaction, where that has to be said.
+    patience: Duration,
     statements: Statements<String>,
     conn: std::marker::PhantomData<fn() -> C>,
 }
@@ -98,7 +100,7 @@ pub trait Driver: diesel::Connection + Send + 'static {
     const STATEMENTS: Statements<&'static str>;
     /// Whether lists of runs are bound as one value in JSON; else as two arrays.
     const PAIRS_AS_JSON: bool;
-    fn open(url: &str) -> Result<Self, StoreError>
+    fn open(url: &str, patience: Duration) -> Result<Self, StoreError>
     where
         Self: Sized;
     /// A transaction that writes. An `Ok` is committed.
@@ -135,7 +137,7 @@ impl<C: Driver> Sql<C> {
             let must = format!("at most {LONGEST} letters, digits and underscores, and no digit first");
             return Err(BadOption::new("table", must, name));
         }
-        Ok(Self::with_table(&self.url, schema, table))
+        Ok(Self { patience: self.patience, ..Self::with_table(&self.url, schema, table) })
     }
 
     fn with_table(url: &str, schema: Option<&str>, table: &str) -> Self {
@@ -152,7 +154,7 @@ impl<C: Driver> Sql<C> {
                 .replace("{n}", table)
                 .replace("{c}", &name)
         });
-        Self { url: url.to_owned(), table: name, statements, conn: std::marker::PhantomData }
+        Self { url: url.to_owned(), table: name, patience: PATIENCE, statements, conn: std::marker::PhantomData }
     }
 }
 
@@ -228,6 +230,9 @@ fn match_up(rows: &[NewRow<'_>], mut inserted: Vec<Word>) -> Vec<Option<i64>> {
     rows.iter().map(number).collect()
 }
 
+/// How long a connection to SQLite waits for another's transaction, unless told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a batch of a sweep is.
 const BATCH: usize = 500;
 
@@ -244,7 +249,7 @@ where
     }
 
     fn connect(&self) -> Result<C, StoreError> {
-        C::open(&self.url)
+        C::open(&self.url, self.patience)
     }
 
     fn is_broken(&self, conn: &mut C) -> bool {

@@ -6,6 +6,7 @@ use diesel::connection::SimpleConnection;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
 use diesel::{Connection, PgConnection, RunQueryDsl};
+use std::time::Duration;
 
 /// Jobs in a table of a Postgres database. Several processes and machines may work on it.
 ///
@@ -29,7 +30,7 @@ impl Driver for PgConnection {
     const STATEMENTS: Statements<&'static str> = STATEMENTS;
     const PAIRS_AS_JSON: bool = false;
 
-    fn open(url: &str) -> Result<Self, StoreError> {
+    fn open(url: &str, _: Duration) -> Result<Self, StoreError> {
         let mut conn = Self::establish(url)?;
         conn.batch_execute("SET application_name = 'drawgate'")?;
         Ok(conn)

@@ -6,6 +6,7 @@ use diesel::connection::SimpleConnection;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
+use std::time::Duration;
 
 /// Jobs in a table of an SQLite file. Several processes of one machine may work on it.
 ///
@@ -27,17 +28,23 @@ impl Sqlite {
     pub fn file(path: impl AsRef<std::path::Path>) -> Self {
         Self::new(&path.as_ref().to_string_lossy())
     }
+
+    /// How long a connection waits while another one writes, before its statement fails. Defaults to 5 s.
+    #[must_use]
+    pub fn busy_timeout(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self
+    }
 }
 
 impl Driver for SqliteConnection {
     const STATEMENTS: Statements<&'static str> = STATEMENTS;
     const PAIRS_AS_JSON: bool = true;
 
-    fn open(path: &str) -> Result<Self, StoreError> {
+    fn open(path: &str, patience: Duration) -> Result<Self, StoreError> {
         let mut conn = Self::establish(path)?;
-        conn.batch_execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
-        )?;
+        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis()))?; // first: the next one may have to wait
+        conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")?;
         Ok(conn)
     }
 
