@@ -24,6 +24,7 @@ pub struct NewJob<J> {
     pub(super) max_attempts: Option<i32>,
     pub(super) notify: Option<String>,
     pub(super) unique: Option<(String, OnDuplicate)>,
+    pub(super) limit_key: Option<String>,
 }
 
 /// What enqueuing does if another job has the same unique key.
@@ -39,7 +40,7 @@ pub enum OnDuplicate {
 impl<J> NewJob<J> {
     /// With the defaults: due at once, priority 0, as many attempts as the queue says.
     pub fn new(params: J) -> Self {
-        Self { params, due: Due::Now, priority: 0, max_attempts: None, notify: None, unique: None }
+        Self { params, due: Due::Now, priority: 0, max_attempts: None, notify: None, unique: None, limit_key: None }
     }
 
     /// What it is about.
@@ -85,6 +86,13 @@ impl<J> NewJob<J> {
     /// The same, with a word on what a second one does.
     pub fn unique_or(mut self, key: impl Into<String>, then: OnDuplicate) -> Self {
         self.unique = Some((key.into(), then));
+        self
+    }
+
+    /// Jobs with the same key, as those of one tenant or for one host, are worked on only so many at once as the queue's
+    /// [`limit_per_key`](super::QueueBuilder::limit_per_key) says, over all processes.
+    pub fn limit_key(mut self, key: impl Into<String>) -> Self {
+        self.limit_key = Some(key.into());
         self
     }
 }

@@ -43,7 +43,7 @@ pub use error::JobError;
 pub use job::{Job, NewJob, OnDuplicate, Outcome, Reserved};
 pub use producer::JobProducer;
 pub use queue::{Counts, Queue, QueueBuilder};
-pub use stats::QueueStats;
+pub use stats::{JobEvent, QueueStats};
 pub use store::{Due, Filter, JobRow, JobState, Listening, NewRow, Ring, Row, Run, Store, Swept, Verdict};
 pub use worker::{Finish, Worker};
 pub use workers::{Workers, WorkersBuilder};

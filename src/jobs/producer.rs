@@ -6,7 +6,7 @@
 use super::hold::Hold;
 use super::job::{Reserved, Slip};
 use super::queue::Queue;
-use super::stats::add;
+use super::stats::{JobEvent, add};
 use super::store::{Listening, Row, Run, Store, Verdict};
 use crate::ExitReason;
 use crate::stage::{Builder, Context, Doorbell, Init, Producer, ProducerKind, TimerId, producer_with};
@@ -43,6 +43,7 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
                 listening: None,
                 sweep: None,
                 beat: None,
+                pruned: None,
                 trouble: None,
             })
         })
@@ -59,6 +60,8 @@ pub struct JobProducer<J, S: Store> {
     /// When it sweeps next.
     sweep: Option<Sweep>,
     beat: Option<TimerId>,
+    /// When it pruned last.
+    pruned: Option<Instant>,
     /// Since the database failed it: how long it waits before the next try.
     trouble: Option<Duration>,
 }
@@ -131,9 +134,14 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
                 return;
             }
             let (limit, lease) = (wanted.min(MOST), self.queue.0.options.reservation);
-            let Some(rows) = self.with("reserving", ctx, |store, conn| store.claim(conn, limit, lease)) else { return };
+            let per_key = self.queue.0.options.per_key;
+            let claim = |store: &S, conn: &mut S::Connection| store.claim(conn, limit, lease, per_key);
+            let Some(rows) = self.with("reserving", ctx, claim) else { return };
             let all = rows.len();
             add(&self.queue.0.figures.claimed, all);
+            if all > 0 {
+                self.queue.tell(&JobEvent::Claimed(all));
+            }
             for row in rows {
                 self.queue.0.figures.add_late(row.late);
                 if let Some(job) = self.read(row, ctx) {
@@ -166,7 +174,17 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
             Ok(!begun.is_empty() && store.fail(conn, started, verdict, &cause)?)
         });
         if failed == Some(true) {
-            add(if last { &queue.0.figures.failed } else { &queue.0.figures.retried }, 1);
+            let (id, attempt, cause) = (started.id, u32::try_from(started.attempt).unwrap_or(1), &*cause);
+            match verdict {
+                Verdict::Failed => {
+                    add(&queue.0.figures.failed, 1);
+                    queue.tell(&JobEvent::Failed { id, attempt, cause });
+                }
+                Verdict::Retry(after) => {
+                    add(&queue.0.figures.retried, 1);
+                    queue.tell(&JobEvent::Retried { id, attempt, after, cause });
+                }
+            }
             let mut slip = slip;
             slip.gone = true;
             self.set_sweep(SOON, ctx);
@@ -192,6 +210,16 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
             add(&self.queue.0.figures.failed, swept.failed);
             let next = swept.next.map_or(poll, |next| next.clamp(Duration::from_millis(1), poll));
             self.set_sweep(next, ctx);
+            self.prune(ctx);
+        }
+    }
+
+    /// Removes old failed jobs, at most once a `poll`.
+    fn prune(&mut self, ctx: Ctx<'_, '_, J>) {
+        let (now, poll, (age, keep)) = (Clock::Real.now(), self.queue.0.options.poll, self.queue.0.options.keep_failed);
+        if (age, keep) != (None, None) && self.pruned.is_none_or(|at| now.saturating_duration_since(at) >= poll) {
+            self.pruned = Some(now);
+            self.with("pruning", ctx, |store, conn| store.prune(conn, age, keep));
         }
     }
 

@@ -3,10 +3,10 @@
 use super::error::JobError;
 use super::hold::Hold;
 use super::job::{NewJob, OnDuplicate};
-use super::stats::{Figures, QueueStats, add};
+use super::stats::{Figures, JobEvent, QueueStats, add};
 use super::store::{Filter, JobRow, JobState, NewRow, Store};
 use crate::error::BadOption;
-use crate::sync::{Arc, Clock, Mutex, Rank, Weak};
+use crate::sync::{Arc, Clock, Mutex, Rank, Weak, isolate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -20,6 +20,7 @@ pub(super) struct Codec<J> {
 type Encode<J> = Box<dyn Fn(&J) -> anyhow::Result<String> + Send + Sync>;
 type Decode<J> = Box<dyn Fn(&str) -> anyhow::Result<J> + Send + Sync>;
 
+pub(super) type OnEvent = Box<dyn Fn(&JobEvent<'_>) + Send + Sync>;
 pub(super) type BackOff = Box<dyn Fn(u32) -> Duration + Send + Sync>;
 
 /// A queue before it is opened: EctoJob's options, with its defaults.
@@ -36,6 +37,10 @@ pub(super) struct Options {
     pub(super) max_attempts: u32,
     pub(super) poll: Duration,
     pub(super) back_off: BackOff,
+    pub(super) per_key: Option<u32>,
+    /// Failed jobs are removed that are older, and all but so many.
+    pub(super) keep_failed: (Option<Duration>, Option<usize>),
+    pub(super) on_event: Option<OnEvent>,
 }
 
 impl<J: Send + 'static, S: Store> QueueBuilder<J, S> {
@@ -72,6 +77,33 @@ impl<J: Send + 'static, S: Store> QueueBuilder<J, S> {
         self
     }
 
+    /// So many jobs with the same [`limit_key`](NewJob::limit_key) are reserved or worked on at once, over all processes that say
+    /// so. At least 1. Defaults to no limit. Claims then wait for each other, and cost about twice as much.
+    pub fn limit_per_key(mut self, n: u32) -> Self {
+        self.options.per_key = Some(n);
+        self
+    }
+
+    /// Removes jobs that failed for good longer ago than this, each time a producer has nothing better to do. Defaults to
+    /// keeping them.
+    pub fn keep_failed_for(mut self, age: Duration) -> Self {
+        self.options.keep_failed.0 = Some(age);
+        self
+    }
+
+    /// Likewise all but the newest so many of those that failed for good.
+    pub fn keep_failed(mut self, n: usize) -> Self {
+        self.options.keep_failed.1 = Some(n);
+        self
+    }
+
+    /// Hears what becomes of jobs in this process: for logs and metrics. Runs on the thread where it happens, under no lock; a
+    /// panic in it is dropped.
+    pub fn on_event(mut self, f: impl Fn(&JobEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.options.on_event = Some(Box::new(f));
+        self
+    }
+
     /// Writes parameters down in another way than serde's JSON, as text that is kept as a JSON string.
     pub fn encoding(
         mut self,
@@ -96,8 +128,9 @@ impl<J: Send + 'static, S: Store> QueueBuilder<J, S> {
                 return Err(BadOption::new(option, "at least 1 ms", format!("{time:?}")));
             }
         }
-        match self.options.max_attempts {
-            0 => Err(BadOption::new("max_attempts", "at least 1", 0)),
+        match (self.options.max_attempts, self.options.per_key) {
+            (0, _) => Err(BadOption::new("max_attempts", "at least 1", 0)),
+            (_, Some(0)) => Err(BadOption::new("limit_per_key", "at least 1", 0)),
             _ => Ok(()),
         }
     }
@@ -182,6 +215,9 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
                 max_attempts: 5,
                 poll: Duration::from_secs(60),
                 back_off: Box::new(|attempt| Duration::from_secs(30) * (attempt + 1)),
+                per_key: None,
+                keep_failed: (None, None),
+                on_event: None,
             },
         }
     }
@@ -293,18 +329,10 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     fn encode(&self, job: NewJob<J>) -> Result<Encoded, JobError> {
         let params = (self.0.codec.encode)(&job.params).and_then(checked).map_err(JobError::Params)?;
         let default = i32::try_from(self.0.options.max_attempts).unwrap_or(i32::MAX);
-        Ok(Encoded {
-            params,
-            max_attempts: job.max_attempts.unwrap_or(default),
-            job: NewJob {
-                params: (),
-                due: job.due,
-                priority: job.priority,
-                max_attempts: None,
-                notify: job.notify,
-                unique: job.unique,
-            },
-        })
+        let NewJob { due, priority, notify, unique, limit_key, .. } = job;
+        let max_attempts = job.max_attempts.unwrap_or(default);
+        let job = NewJob { params: (), due, priority, max_attempts: None, notify, unique, limit_key };
+        Ok(Encoded { params, max_attempts, job })
     }
 
     fn insert(&self, store: &S, conn: &mut S::Connection, encoded: &[Encoded]) -> Result<Vec<Option<i64>>, S::Error> {
@@ -441,6 +469,12 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         self.0.holds.lock().push(Arc::downgrade(hold));
     }
 
+    pub(super) fn tell(&self, event: &JobEvent<'_>) {
+        if let Some(on_event) = &self.0.options.on_event {
+            let _ = isolate(|| on_event(event));
+        }
+    }
+
     pub(super) fn failed(&self, doing: &'static str, cause: S::Error) -> JobError {
         add(&self.0.figures.troubles, 1);
         JobError::Store { table: self.0.store.table_name().to_owned(), doing, cause: Box::new(cause) }
@@ -530,6 +564,7 @@ impl Encoded {
             max_attempts: self.max_attempts,
             notify: self.job.notify.as_deref(),
             unique_key: self.job.unique.as_ref().map(|(key, _)| key.as_str()),
+            limit_key: self.job.limit_key.as_deref(),
         }
     }
 }

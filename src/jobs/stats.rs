@@ -42,6 +42,48 @@ pub struct QueueStats {
     pub worked: Duration,
 }
 
+/// Something happened to a job in this process: what [`on_event`](super::QueueBuilder::on_event) hears.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum JobEvent<'a> {
+    /// So many were reserved.
+    Claimed(usize),
+    /// It is done. One that was to be removed with others is told of when it is.
+    Done {
+        /// Its number.
+        id: i64,
+        /// Which attempt that was, from 1.
+        attempt: u32,
+    },
+    /// It failed, and is tried again.
+    Retried {
+        /// Its number.
+        id: i64,
+        /// Which attempt that was, from 1.
+        attempt: u32,
+        /// After so long.
+        after: Duration,
+        /// Why.
+        cause: &'a str,
+    },
+    /// It failed for good.
+    Failed {
+        /// Its number.
+        id: i64,
+        /// Which attempt that was, from 1.
+        attempt: u32,
+        /// Why.
+        cause: &'a str,
+    },
+    /// It was taken over by somebody else, or cancelled, before it ended.
+    Lost {
+        /// Its number.
+        id: i64,
+        /// Which attempt that was, from 1.
+        attempt: u32,
+    },
+}
+
 #[derive(Default)]
 pub(super) struct Figures {
     pub(super) enqueued: AtomicU64,

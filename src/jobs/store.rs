@@ -45,6 +45,8 @@ pub struct NewRow<'a> {
     pub notify: Option<&'a str>,
     /// No two jobs that have not failed have the same one.
     pub unique_key: Option<&'a str>,
+    /// Jobs with the same one are worked on a few at a time.
+    pub limit_key: Option<&'a str>,
 }
 
 /// A job that was reserved.
@@ -271,11 +273,31 @@ pub trait Store: Send + Sync + 'static {
     fn find_unique(&self, conn: &mut Self::Connection, key: &str) -> Result<Option<i64>, Self::Error>;
 
     /// Reserves at most `limit` available jobs for `lease`, by priority, schedule and number, in that order; none that
-    /// somebody else has or holds locked, and none while the queue is paused. Never waits for another claim.
+    /// somebody else has or holds locked, and none while the queue is paused. With `per_key` no more jobs of one limit key are
+    /// reserved or in progress at once, over all processes. Never waits for another claim, but with `per_key`.
     ///
     /// # Errors
     /// The database's.
-    fn claim(&self, conn: &mut Self::Connection, limit: usize, lease: Duration) -> Result<Vec<Row>, Self::Error>;
+    fn claim(
+        &self,
+        conn: &mut Self::Connection,
+        limit: usize,
+        lease: Duration,
+        per_key: Option<u32>,
+    ) -> Result<Vec<Row>, Self::Error>;
+
+    /// Remembers that what is called `name` has happened at `tick`, within the transaction the connection is in. Returns
+    /// whether that is later than what was remembered: to one process only, if several say it.
+    ///
+    /// # Errors
+    /// The database's.
+    fn tick(&self, conn: &mut Self::Connection, name: &str, tick: SystemTime) -> Result<bool, Self::Error>;
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// The database's.
+    fn now(&self, conn: &mut Self::Connection) -> Result<SystemTime, Self::Error>;
 
     /// Starts those of these that are still reserved as they were: counts the attempt, and sets the lease to `timeout`
     /// times the attempt. Returns the numbers of those.
@@ -284,12 +306,12 @@ pub trait Store: Send + Sync + 'static {
     /// The database's.
     fn start(&self, conn: &mut Self::Connection, runs: &[Run], timeout: Duration) -> Result<Vec<i64>, Self::Error>;
 
-    /// Removes those of these that are still in progress, within the transaction the connection is in, if any. Returns how
-    /// many.
+    /// Removes those of these that are still in progress, within the transaction the connection is in, if any. Returns their
+    /// numbers.
     ///
     /// # Errors
     /// The database's.
-    fn remove(&self, conn: &mut Self::Connection, runs: &[Run]) -> Result<usize, Self::Error>;
+    fn remove(&self, conn: &mut Self::Connection, runs: &[Run]) -> Result<Vec<i64>, Self::Error>;
 
     /// Says what becomes of a run that failed, if it is still in progress. Returns whether it was.
     ///

@@ -3,7 +3,7 @@
 use super::error::JobError;
 use super::job::{Job, Outcome, Reserved};
 use super::queue::Queue;
-use super::stats::add;
+use super::stats::{JobEvent, add};
 use super::store::{Run, Store, Verdict};
 use crate::stage::StopToken;
 use crate::sync::{Clock, isolate};
@@ -56,7 +56,7 @@ pub struct Worker<J, S: Store> {
     queue: Queue<J, S>,
     conn: Option<S::Connection>,
     /// Done, and not yet removed: their leases are still extended.
-    done: Vec<Job<J>>,
+    finished: Vec<Job<J>>,
     /// Says that no more is tried after the database failed.
     stop: Option<StopToken>,
 }
@@ -70,7 +70,7 @@ pub(super) enum Next<J> {
 impl<J: Send + 'static, S: Store> Queue<J, S> {
     /// Works on what this queue's producer emits.
     pub fn worker(&self) -> Worker<J, S> {
-        Worker { queue: self.clone(), conn: None, done: Vec::new(), stop: None }
+        Worker { queue: self.clone(), conn: None, finished: Vec::new(), stop: None }
     }
 }
 
@@ -167,11 +167,11 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         let (committed, lost) = (finish.committed, finish.lost);
         queue.0.figures.add_worked(Clock::Real.now().saturating_duration_since(begun));
         match ran {
-            _ if committed => add(&queue.0.figures.done, 1),
-            _ if lost => add(&queue.0.figures.lost, 1),
+            _ if committed => self.done(&job),
+            _ if lost => self.lost(&job),
             Ok(Ok(Outcome::Done)) => {
-                self.done.push(job);
-                if self.done.len() >= BATCH {
+                self.finished.push(job);
+                if self.finished.len() >= BATCH {
                     self.flush();
                 }
             }
@@ -198,12 +198,22 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         let (committed, lost) = (finish.committed, finish.lost);
         queue.0.figures.add_worked(Clock::Real.now().saturating_duration_since(begun));
         match ran {
-            _ if committed => add(&queue.0.figures.done, 1),
-            _ if lost => add(&queue.0.figures.lost, 1),
+            _ if committed => self.done(&job),
+            _ if lost => self.lost(&job),
             Ok(Err(cause)) if cause.is::<NotDone>() => self.not_done(&job, Ok(Ok(outcome))),
             Ok(ran) => self.not_done(&job, Ok(ran.map(|()| Outcome::Done))),
             Err(message) => self.not_done(&job, Err(message)),
         }
+    }
+
+    fn done(&self, job: &Job<J>) {
+        add(&self.queue.0.figures.done, 1);
+        self.queue.tell(&JobEvent::Done { id: job.id(), attempt: job.attempt() });
+    }
+
+    fn lost(&self, job: &Job<J>) {
+        add(&self.queue.0.figures.lost, 1);
+        self.queue.tell(&JobEvent::Lost { id: job.id(), attempt: job.attempt() });
     }
 
     /// Ends a run that did not end well.
@@ -225,12 +235,21 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         let figures = &figures.0.figures;
         if job.was_cancelled() {
             let _ = self.persist("cancelling", |store, conn| store.cancel(conn, run.id));
-            return add(&figures.lost, 1);
+            return self.lost(job);
         }
-        match self.persist("failing", |store, conn| store.fail(conn, run, verdict, &cause)) {
-            Some(true) if verdict == Verdict::Failed => add(&figures.failed, 1),
-            Some(true) => add(&figures.retried, 1),
-            Some(false) => add(&figures.lost, 1),
+        let (id, attempt, cause) = (job.id(), job.attempt(), &*cause);
+        match self.persist("failing", |store, conn| store.fail(conn, run, verdict, cause)) {
+            Some(true) => match verdict {
+                Verdict::Failed => {
+                    add(&figures.failed, 1);
+                    self.queue.tell(&JobEvent::Failed { id, attempt, cause });
+                }
+                Verdict::Retry(after) => {
+                    add(&figures.retried, 1);
+                    self.queue.tell(&JobEvent::Retried { id, attempt, after, cause });
+                }
+            },
+            Some(false) => self.lost(job),
             None => {} // its lease will expire
         }
         job.look_again();
@@ -238,14 +257,18 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
 
     /// Removes the jobs that are done and were not removed yet, in one statement.
     pub fn flush(&mut self) {
-        let done = std::mem::take(&mut self.done);
+        let done = std::mem::take(&mut self.finished);
         if done.is_empty() {
             return;
         }
         let runs: Vec<Run> = done.iter().map(|job| job.run).collect();
-        if let Some(removed) = self.persist("finishing", |store, conn| store.remove(conn, &runs)) {
-            add(&self.queue.0.figures.done, removed);
-            add(&self.queue.0.figures.lost, runs.len() - removed);
+        let Some(removed) = self.persist("finishing", |store, conn| store.remove(conn, &runs)) else { return };
+        let removed: HashSet<i64> = removed.into_iter().collect();
+        for job in &done {
+            match removed.contains(&job.id()) {
+                true => self.done(job),
+                false => self.lost(job),
+            }
         }
     }
 
@@ -343,7 +366,7 @@ impl<S: Store> Finish<'_, S> {
         let (mut f, mut value, run, store) = (Some(f), None, self.run, self.store);
         // First of all: whether it is still ours is found before anything is done.
         let done = store.transaction(&mut conn, &mut |conn| {
-            if store.remove(conn, &[run])? == 0 {
+            if store.remove(conn, &[run])?.is_empty() {
                 return Err(Lost.into());
             }
             value = f.take().map(|f| f(conn)).transpose()?;

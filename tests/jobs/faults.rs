@@ -14,6 +14,7 @@ on_both! {
     p67_a_job_that_was_taken_over_is_not_ended_by_its_first_worker
     p70_a_statement_that_failed_and_was_not_minded_commits_nothing
     p71_parameters_that_do_not_parse_fail_their_job_and_no_other
+    p79_a_worker_that_has_lost_its_job_is_told
     p79_a_lease_is_extended_while_its_handler_lives_and_no_longer
     a_job_that_is_cancelled_while_it_runs_is_told_and_leaves_nothing
     a_job_that_kills_its_process_is_started_alone_the_next_time
@@ -46,7 +47,7 @@ fn p67_a_job_that_was_taken_over_is_not_ended_by_its_first_worker<D: Db>(db: &D)
     db.pass(100_000); // their leases are over, and somebody else has them
     let (store, mut conn) = (db.store(), db.conn());
     until(|| store.sweep(&mut conn).unwrap().expired + queue.counts().unwrap().available as usize >= 2);
-    let rows = store.claim(&mut conn, 2, Duration::from_secs(1000)).unwrap();
+    let rows = store.claim(&mut conn, 2, Duration::from_secs(1000), None).unwrap();
     // Its own producer may have been quicker: then they are reserved for it, which is as good.
     drop(go);
     until(|| queue.stats().lost == 2);
@@ -117,6 +118,24 @@ fn p79_a_lease_is_extended_while_its_handler_lives_and_no_longer<D: Db>(db: &D) 
     drop(go);
     workers.stop(LIMIT).unwrap();
     assert_eq!((queue.stats().lost, queue.stats().done), (1, 0));
+}
+
+fn p79_a_worker_that_has_lost_its_job_is_told<D: Db>(db: &D) {
+    let queue = db.builder::<u32>().execution(Duration::from_millis(300)).open().unwrap();
+    queue.install().unwrap();
+    queue.enqueue(1).unwrap();
+    let (begun, begins) = mpsc::channel();
+    let workers = queue.work(move |job, _| {
+        begun.send(())?;
+        let _ = job.token().channel().recv(); // until it is disconnected
+        Ok(())
+    });
+    let workers = workers.threads(1).spawn().unwrap();
+    begins.recv().unwrap();
+    db.execute("UPDATE {t} SET attempt = attempt + 1"); // somebody else has begun it anew
+    until(|| queue.stats().lost == 1);
+    workers.stop(LIMIT).unwrap();
+    assert_eq!(queue.counts().unwrap().in_progress, 1, "the other's");
 }
 
 fn a_job_that_is_cancelled_while_it_runs_is_told_and_leaves_nothing<D: Db>(db: &D) {

@@ -29,7 +29,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The version of the table that this crate makes and knows.
 const LAYOUT: i64 = 1;
 /// The columns that EctoJob's table has not.
-const ADDED: [&str; 2] = ["last_error", "unique_key"];
+const ADDED: [&str; 3] = ["last_error", "unique_key", "limit_key"];
+/// So many more jobs than are wanted are looked at, where some may be kept back by their limit key.
+const SPARE: i64 = 1000;
 /// The longest name of a table: Postgres cuts names at 63, and indexes add to it.
 const LONGEST: usize = 40;
 
@@ -211,11 +213,12 @@ fn as_json(rows: &[NewRow<'_>]) -> String {
     for (i, row) in rows.iter().enumerate() {
         let (at, delay) = due(row.due);
         let at = at.map_or_else(|| "null".to_owned(), |at| at.to_string());
-        let (comma, notify, unique) = (if i > 0 { "," } else { "" }, text(row.notify), text(row.unique_key));
+        let (comma, notify) = (if i > 0 { "," } else { "" }, text(row.notify));
+        let (unique, limit) = (text(row.unique_key), text(row.limit_key));
         let NewRow { params, priority, max_attempts, .. } = row;
         let _ = write!(
             all,
-            "{comma}{{\"p\":{params},\"at\":{at},\"d\":{delay},\"pr\":{priority},\"m\":{max_attempts},\"n\":{notify},\"u\":{unique}}}"
+            "{comma}{{\"p\":{params},\"at\":{at},\"d\":{delay},\"pr\":{priority},\"m\":{max_attempts},\"n\":{notify},\"u\":{unique},\"l\":{limit}}}"
         );
     }
     all.push(']');
@@ -291,6 +294,7 @@ where
                     Bind::Text(row.params),
                     Bind::MaybeText(row.notify),
                     Bind::MaybeText(row.unique_key),
+                    Bind::MaybeText(row.limit_key),
                     Bind::MaybeBig(at),
                     Bind::Big(delay),
                 ];
@@ -306,10 +310,23 @@ where
         Ok(found.into_iter().find_map(|row| row.v))
     }
 
-    fn claim(&self, conn: &mut C, limit: usize, lease: Duration) -> Result<Vec<Row>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let binds = [Bind::Big(limit), Bind::Big(millis(lease))];
-        let claimed: Vec<Claimed> = conn.rows(Bound { sql: &self.statements.claim, binds: &binds })?;
+    fn claim(&self, conn: &mut C, limit: usize, lease: Duration, per_key: Option<u32>) -> Result<Vec<Row>, StoreError> {
+        let (limit, lease) = (i64::try_from(limit).unwrap_or(i64::MAX - SPARE), millis(lease));
+        let claimed: Vec<Claimed> = match per_key {
+            None => {
+                let binds = [Bind::Big(limit), Bind::Big(lease)];
+                conn.rows(Bound { sql: &self.statements.claim, binds: &binds })?
+            }
+            Some(per_key) => {
+                let per_key = Bind::Big(per_key.into());
+                let binds = [per_key, Bind::Big(limit + SPARE), per_key, Bind::Big(limit), Bind::Big(lease)];
+                conn.transact(|conn| {
+                    // One at a time: two claims that do not see each other would go beyond the limit.
+                    conn.batch_execute(&self.statements.claim_lock)?;
+                    conn.rows(Bound { sql: &self.statements.claim_few, binds: &binds })
+                })?
+            }
+        };
         let row = |row: Claimed| Row {
             run: Run { id: row.id, attempt: row.attempt },
             max_attempts: row.max_attempts,
@@ -324,6 +341,19 @@ where
         Ok(rows)
     }
 
+    fn tick(&self, conn: &mut C, name: &str, tick: SystemTime) -> Result<bool, StoreError> {
+        let tick = tick.duration_since(UNIX_EPOCH).map_or(0, millis);
+        // Of one length, so that later ones are greater as text.
+        let (name, tick) = (format!("tick {name}"), format!("{tick:020}"));
+        let binds = [Bind::Text(&name), Bind::Text(&tick)];
+        Ok(conn.run(Bound { sql: &self.statements.tick, binds: &binds })? > 0)
+    }
+
+    fn now(&self, conn: &mut C) -> Result<SystemTime, StoreError> {
+        let now: Vec<Number> = conn.rows(Bound { sql: &self.statements.now, binds: &[] })?;
+        Ok(time(now.into_iter().find_map(|row| row.v).unwrap_or(0)))
+    }
+
     fn start(&self, conn: &mut C, runs: &[Run], timeout: Duration) -> Result<Vec<i64>, StoreError> {
         let pairs = Pairs::of::<C>(runs);
         let binds: Vec<_> = std::iter::once(Bind::Big(millis(timeout))).chain(pairs.binds()).collect();
@@ -331,17 +361,19 @@ where
         Ok(started.into_iter().filter_map(|row| row.v).collect())
     }
 
-    fn remove(&self, conn: &mut C, runs: &[Run]) -> Result<usize, StoreError> {
+    fn remove(&self, conn: &mut C, runs: &[Run]) -> Result<Vec<i64>, StoreError> {
         Ok(match runs {
-            [] => 0,
+            [] => Vec::new(),
             [run] => {
                 let binds = [Bind::Big(run.id), Bind::Int(run.attempt)];
-                conn.run(Bound { sql: &self.statements.remove, binds: &binds })?
+                let removed = conn.run(Bound { sql: &self.statements.remove, binds: &binds })?;
+                vec![run.id; removed]
             }
             runs => {
                 let pairs = Pairs::of::<C>(runs);
                 let binds: Vec<_> = pairs.binds().collect();
-                conn.run(Bound { sql: &self.statements.remove_many, binds: &binds })?
+                let removed: Vec<Number> = conn.rows(Bound { sql: &self.statements.remove_many, binds: &binds })?;
+                removed.into_iter().filter_map(|row| row.v).collect()
             }
         })
     }

@@ -91,15 +91,17 @@ DROP TRIGGER IF EXISTS {n}_inserted ON {t};
 CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCTION {f}();
 ",
     layout: "SELECT value AS word, 0::bigint AS v FROM {s} WHERE name = 'layout'",
-    insert: "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key)
- SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, ?::jsonb, ?, ?
+    insert: "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key, limit_key)
+ SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, ?::jsonb, ?, ?, ?
  FROM (SELECT coalesce(to_timestamp(?::float8 / 1000), statement_timestamp() + ? * interval '1 millisecond') AS at) d
  ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED' DO NOTHING
  RETURNING id AS v, unique_key AS word",
-    insert_many: "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key)
- SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, j.pr, j.m, j.p, j.n, j.u
- FROM ROWS FROM (jsonb_to_recordset(?::jsonb) AS (p jsonb, at bigint, d bigint, pr integer, m integer, n text, u text))
-  WITH ORDINALITY AS j(p, at, d, pr, m, n, u, number)
+    insert_many: "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key, limit_key)
+ SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, j.pr, j.m, j.p, j.n, j.u,
+  j.l
+ FROM ROWS FROM (jsonb_to_recordset(?::jsonb)
+   AS (p jsonb, at bigint, d bigint, pr integer, m integer, n text, u text, l text))
+  WITH ORDINALITY AS j(p, at, d, pr, m, n, u, l, number)
  CROSS JOIN LATERAL
   (SELECT coalesce(to_timestamp(j.at::float8 / 1000), statement_timestamp() + j.d * interval '1 millisecond') AS at) d
  ORDER BY j.number
@@ -115,6 +117,26 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
  FROM picked p WHERE j.id = p.id
  RETURNING j.id, j.attempt, j.max_attempts, j.priority,
   (extract(epoch FROM statement_timestamp() - j.schedule) * 1000000)::bigint AS late, j.params::text AS params, j.notify",
+    claim_lock: "SELECT pg_advisory_xact_lock(hashtext('drawgate claims {t}'))",
+    claim_few: "WITH busy AS MATERIALIZED (SELECT limit_key, count(*) AS n FROM {t}
+  WHERE state IN ('RESERVED', 'IN_PROGRESS') AND limit_key IS NOT NULL GROUP BY limit_key),
+  near AS MATERIALIZED (SELECT id, priority, schedule, limit_key FROM {t}
+   WHERE state = 'AVAILABLE' AND NOT EXISTS (SELECT FROM {s} WHERE name = 'paused')
+    AND (limit_key IS NULL OR limit_key NOT IN (SELECT b.limit_key FROM busy b WHERE b.n >= ?))
+   ORDER BY priority, schedule, id LIMIT ?),
+  placed AS (SELECT a.id, a.priority, a.schedule, CASE WHEN a.limit_key IS NULL THEN 0
+    ELSE row_number() OVER (PARTITION BY a.limit_key ORDER BY a.priority, a.schedule, a.id) + coalesce(b.n, 0) END AS place
+   FROM near a LEFT JOIN busy b ON b.limit_key = a.limit_key),
+  picked AS MATERIALIZED (SELECT id FROM {t} WHERE state = 'AVAILABLE' AND id IN
+   (SELECT id FROM placed WHERE place <= ? ORDER BY priority, schedule, id LIMIT ?) FOR UPDATE SKIP LOCKED)
+ UPDATE {t} j SET state = 'RESERVED', expires = statement_timestamp() + ? * interval '1 millisecond',
+  updated_at = statement_timestamp()
+ FROM picked p WHERE j.id = p.id
+ RETURNING j.id, j.attempt, j.max_attempts, j.priority,
+  (extract(epoch FROM statement_timestamp() - j.schedule) * 1000000)::bigint AS late, j.params::text AS params, j.notify",
+    tick: "INSERT INTO {s} AS s VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+ WHERE s.value < excluded.value",
+    now: "SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS v",
     start: "UPDATE {t} j SET state = 'IN_PROGRESS', attempt = j.attempt + 1,
   expires = statement_timestamp() + ? * (j.attempt + 1) * interval '1 millisecond', updated_at = statement_timestamp()
  FROM unnest(?::text::bigint[], ?::text::integer[]) AS d(id, attempt)
@@ -122,7 +144,7 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
  RETURNING j.id AS v",
     remove: "DELETE FROM {t} WHERE id = ? AND attempt = ? AND state = 'IN_PROGRESS'",
     remove_many: "DELETE FROM {t} j USING unnest(?::text::bigint[], ?::text::integer[]) AS d(id, attempt)
- WHERE j.id = d.id AND j.attempt = d.attempt AND j.state = 'IN_PROGRESS'",
+ WHERE j.id = d.id AND j.attempt = d.attempt AND j.state = 'IN_PROGRESS' RETURNING j.id AS v",
     fail: "UPDATE {t} SET state = CASE WHEN ? < 0 THEN 'FAILED' ELSE 'RETRY' END, expires = NULL,
   schedule = CASE WHEN ? < 0 THEN schedule ELSE statement_timestamp() + ? * interval '1 millisecond' END,
   last_error = ?, updated_at = statement_timestamp()

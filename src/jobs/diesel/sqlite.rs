@@ -101,8 +101,9 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
 ",
     layout: "SELECT value AS word, 0 AS v FROM {s} WHERE name = 'layout'",
     insert: concat!(
-        "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key, inserted_at, updated_at)
- SELECT CASE WHEN d.at <= d.now THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, ?, ?, ?, d.now, d.now
+        "INSERT INTO {t}
+  (state, schedule, priority, max_attempts, params, notify, unique_key, limit_key, inserted_at, updated_at)
+ SELECT CASE WHEN d.at <= d.now THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, ?, ?, ?, ?, d.now, d.now
  FROM (SELECT coalesce(?, n.now + ?) AS at, n.now AS now FROM (SELECT ",
         now!(),
         " AS now) n) d WHERE true
@@ -110,9 +111,10 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
  RETURNING id AS v, unique_key AS word"
     ),
     insert_many: concat!(
-        "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key, inserted_at, updated_at)
+        "INSERT INTO {t}
+  (state, schedule, priority, max_attempts, params, notify, unique_key, limit_key, inserted_at, updated_at)
  SELECT CASE WHEN d.at <= d.now THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, d.j ->> 'pr', d.j ->> 'm', d.j -> 'p',
-  d.j ->> 'n', d.j ->> 'u', d.now, d.now
+  d.j ->> 'n', d.j ->> 'u', d.j ->> 'l', d.now, d.now
  FROM (SELECT e.value AS j, e.key AS number, coalesce(e.value ->> 'at', n.now + (e.value ->> 'd')) AS at, n.now AS now
   FROM (SELECT ",
         now!(),
@@ -134,6 +136,31 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
         now!(),
         " - schedule) * 1000 AS late, params, notify"
     ),
+    // Its transactions that write keep each other out from their beginning.
+    claim_lock: "SELECT 1",
+    claim_few: concat!(
+        "WITH busy AS MATERIALIZED (SELECT limit_key, count(*) AS n FROM {t}
+  WHERE state IN ('RESERVED', 'IN_PROGRESS') AND limit_key IS NOT NULL GROUP BY limit_key),
+  near AS MATERIALIZED (SELECT id, priority, schedule, limit_key FROM {t}
+   WHERE state = 'AVAILABLE' AND NOT EXISTS (SELECT 1 FROM {s} WHERE name = 'paused')
+    AND (limit_key IS NULL OR limit_key NOT IN (SELECT b.limit_key FROM busy b WHERE b.n >= ?))
+   ORDER BY priority, schedule, id LIMIT ?),
+  placed AS (SELECT a.id, a.priority, a.schedule, CASE WHEN a.limit_key IS NULL THEN 0
+    ELSE row_number() OVER (PARTITION BY a.limit_key ORDER BY a.priority, a.schedule, a.id) + coalesce(b.n, 0) END AS place
+   FROM near a LEFT JOIN busy b ON b.limit_key = a.limit_key),
+  picked AS MATERIALIZED (SELECT id FROM placed WHERE place <= ? ORDER BY priority, schedule, id LIMIT ?)
+ UPDATE {t} SET state = 'RESERVED', expires = ",
+        now!(),
+        " + ?, updated_at = ",
+        now!(),
+        " WHERE id IN (SELECT id FROM picked)
+ RETURNING id, attempt, max_attempts, priority, (",
+        now!(),
+        " - schedule) * 1000 AS late, params, notify"
+    ),
+    tick: "INSERT INTO {s} AS s VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+ WHERE s.value < excluded.value",
+    now: concat!("SELECT ", now!(), " AS v"),
     start: concat!(
         "UPDATE {t} SET state = 'IN_PROGRESS', attempt = attempt + 1, expires = ",
         now!(),
@@ -146,7 +173,7 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
     ),
     remove: "DELETE FROM {t} WHERE id = ? AND attempt = ? AND state = 'IN_PROGRESS'",
     remove_many: "DELETE FROM {t} WHERE (id, attempt) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
-  AND state = 'IN_PROGRESS'",
+  AND state = 'IN_PROGRESS' RETURNING id AS v",
     fail: concat!(
         "UPDATE {t} SET state = CASE WHEN ? < 0 THEN 'FAILED' ELSE 'RETRY' END, expires = NULL,
   schedule = CASE WHEN ? < 0 THEN schedule ELSE ",
