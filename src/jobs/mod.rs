@@ -20,12 +20,16 @@
 //! | `jobs-sqlite`   | [`Sqlite`]: a file, compiled in; several processes of one machine  |
 //! | `jobs-postgres` | [`Postgres`]: several processes and machines                       |
 //! | `jobs`          | none: implement [`Store`]                                          |
+//!
+//! With `jobs-cron` jobs come back by the clock: [`Queue::periodic`].
 
 #[cfg(any(feature = "jobs-sqlite", feature = "jobs-postgres"))]
 mod diesel;
 mod error;
 mod hold;
 mod job;
+#[cfg(feature = "jobs-cron")]
+mod periodic;
 mod producer;
 mod queue;
 mod stats;
@@ -41,6 +45,8 @@ pub use diesel::Sqlite;
 pub use diesel::{Sql, StoreError};
 pub use error::JobError;
 pub use job::{Job, NewJob, OnDuplicate, Outcome, Reserved};
+#[cfg(feature = "jobs-cron")]
+pub use periodic::Periodic;
 pub use producer::JobProducer;
 pub use queue::{Counts, Queue, QueueBuilder};
 pub use stats::{JobEvent, QueueStats};

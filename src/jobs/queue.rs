@@ -313,6 +313,22 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         self.enqueue_encoded(tx, &encoded)
     }
 
+    /// Enqueues a job that comes by the clock, unless that was done for this tick, here or elsewhere.
+    #[cfg(feature = "jobs-cron")]
+    pub(super) fn enqueue_once(&self, name: &str, tick: std::time::SystemTime, job: NewJob<J>) -> Result<(), JobError> {
+        let encoded = [self.encode(job)?];
+        self.with_any("enqueuing", |store, conn| {
+            store.transaction(conn, &mut |conn| {
+                if store.tick(conn, name, tick)? {
+                    self.insert(store, conn, &encoded)?; // one whose unique key is taken is there already
+                }
+                Ok(())
+            })
+        })?;
+        self.ring();
+        Ok(())
+    }
+
     fn encode_all<N: Into<NewJob<J>>>(&self, jobs: impl IntoIterator<Item = N>) -> Result<Vec<Encoded>, JobError> {
         jobs.into_iter().map(|job| self.encode(job.into())).collect()
     }

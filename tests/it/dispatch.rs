@@ -4,7 +4,6 @@ use crate::support::{Counting, Quiet, Telling, watchdog};
 use drawgate::dispatch::{Arriving, Cancelled, Choice, Dispatcher, LaneId, LaneView, Route, SubId, Targets};
 use drawgate::prelude::*;
 use drawgate::stage::Cancel;
-#[cfg(feature = "test-util")]
 use drawgate::stage::Wait;
 use drawgate::{Nothing, SpawnError, SubscribeError, Subscription};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -38,7 +37,6 @@ fn telling<E: Send + 'static>(
 
 // ---- demand
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p15_the_consumer_that_waits_longest_gets_the_event() {
     watchdog(|| {
@@ -120,11 +118,9 @@ fn p15_events_asked_for_by_a_busy_consumer_go_to_a_free_one() {
 }
 
 /// How often a race is run: who is woken may come before or after what is done to it.
-#[cfg(feature = "test-util")]
 const ROUNDS: usize = 20;
 
 /// Two consumers of one port, who tell what they handle, in the order in which they wait; with their subscriptions.
-#[cfg(feature = "test-util")]
 struct Pair {
     port: Port<u64>,
     handled: mpsc::Receiver<(usize, u64)>,
@@ -134,7 +130,6 @@ struct Pair {
     next: usize,
 }
 
-#[cfg(feature = "test-util")]
 fn pair() -> Pair {
     let (rt, clock) = drawgate::testing::runtime();
     let port = Port::bounded(8).runtime(&rt).spawn().unwrap();
@@ -155,7 +150,6 @@ fn pair() -> Pair {
     Pair { port, handled, consumers, subscriptions, next }
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p16_a_consumer_that_is_woken_and_cancelled_hands_the_wake_on() {
     watchdog(|| {
@@ -170,7 +164,6 @@ fn p16_a_consumer_that_is_woken_and_cancelled_hands_the_wake_on() {
     });
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p16_a_consumer_that_is_woken_and_stopped_hands_the_wake_on() {
     watchdog(|| {
@@ -186,7 +179,6 @@ fn p16_a_consumer_that_is_woken_and_stopped_hands_the_wake_on() {
     });
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
     watchdog(|| {
@@ -221,7 +213,6 @@ fn p16_a_consumer_that_is_woken_and_finds_work_elsewhere_hands_the_wake_on() {
     });
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p17_what_was_told_when_its_consumer_cancels_is_offset_against_later_asks() {
     watchdog(|| {
@@ -255,7 +246,6 @@ impl Producer for Slow {
     }
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p17_what_was_not_told_yet_when_its_consumer_cancels_is_never_told() {
     watchdog(|| {
@@ -277,7 +267,6 @@ fn p17_what_was_not_told_yet_when_its_consumer_cancels_is_never_told() {
     });
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p18_with_several_hungry_consumers_each_draws_a_fair_part() {
     watchdog(|| {
@@ -1049,7 +1038,6 @@ fn p26_a_selector_that_calls_its_own_stage_is_detected() {
 
 // ---- the kit for dispatchers
 
-#[cfg(feature = "test-util")]
 mod kit {
     use super::*;
     use drawgate::dispatch::BroadcastDispatcher;

@@ -1042,7 +1042,6 @@ fn p51_from_iter_ends_with_its_iterator() {
     });
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p51_from_iter_pulls_no_more_than_was_asked() {
     watchdog(|| {

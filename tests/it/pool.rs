@@ -623,7 +623,6 @@ fn p53_a_worker_hears_of_a_stop_and_tries_no_more() {
     });
 }
 
-#[cfg(feature = "test-util")]
 #[test]
 fn p53_a_manual_clock_waits_for_workers() {
     watchdog(|| {

@@ -158,7 +158,7 @@ fn p32_demand_is_held_back_from_the_start_and_released_ask_by_ask() {
         for n in [3, 1, 2] {
             subscription.ask(n).unwrap();
         }
-        assert_eq!(told_to(&producer, &demands), []);
+        assert_eq!(told_to(&producer, &demands), [0; 0]);
         producer.set_demand_mode(DemandMode::Forward).unwrap();
         assert_eq!(take(&slices, 6), [0, 1, 2, 3, 4, 5]);
         assert_eq!(told_to(&producer, &demands), [3, 1, 2]);

@@ -1,5 +1,4 @@
 //! Timers of a stage to itself, and steps that gather for a time.
-#![cfg(feature = "test-util")]
 
 use crate::support::watchdog;
 use drawgate::prelude::*;

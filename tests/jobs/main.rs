@@ -1,7 +1,8 @@
 //! Jobs, on both databases: each test is one body, run over a store of each.
-#![cfg(all(unix, feature = "jobs-sqlite", feature = "jobs-postgres"))]
+#![cfg(unix)]
 
 mod faults;
+mod periodic;
 mod postgres;
 mod queue;
 mod support;

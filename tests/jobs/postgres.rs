@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
 /// The URL of the server that all tests share; none if this machine has no Postgres, which is said once.
@@ -23,7 +23,8 @@ pub(crate) fn url() -> Option<&'static str> {
 
 /// Where the server's programs are.
 fn bin() -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_else(Vec::new);
+    let on_path =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
     let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut packaged: Vec<PathBuf> = packaged.map(|version| version.path().join("bin")).collect();
     packaged.sort();
@@ -37,7 +38,15 @@ pub(crate) struct Server {
     /// Whom it runs as: it refuses to be root.
     user: Option<(u32, u32)>,
     /// Closing it ends the server, and removes its folder; so does the end of this process, whatever that is.
-    _alive: ChildStdin,
+    alive: Option<ChildStdin>,
+    shell: Child,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.alive.take());
+        let _ = self.shell.wait();
+    }
 }
 
 impl Server {
@@ -77,7 +86,8 @@ impl Server {
             data,
             bin: bin.to_owned(),
             user,
-            _alive: shell.stdin.take().expect("it is piped"),
+            alive: shell.stdin.take(),
+            shell,
         };
         let _path = dir.keep(); // the shell removes it
         server.wait();
