@@ -181,7 +181,7 @@ fn a_job_that_kills_its_process_is_started_alone_the_next_time<D: Db>(db: &D) {
 
 #[test]
 fn p77_a_queue_outlives_a_database_that_dies_and_comes_back() {
-    let Some(server) = Server::new() else { return };
+    let Some(server) = Server::new(false) else { return };
     let (rt, (tell, told)) = (Runtime::new(), mpsc::channel());
     rt.on_event(move |event| {
         if let Telemetry::Trouble { cause, .. } = event {

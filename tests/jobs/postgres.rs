@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 pub(crate) fn url() -> Option<&'static str> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(|| match bin() {
-        Some(bin) => Some(Server::start(&bin)),
+        Some(bin) => Some(Server::start(&bin, false)),
         None => {
             let line = "left out: the tests of jobs on Postgres, for want of `initdb` (install Postgres' server)\n";
             let _ = std::io::stderr().write_all(line.as_bytes()); // past the capture of the test's output
@@ -50,12 +50,12 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// One of its own, for a test that stops it.
-    pub(crate) fn new() -> Option<Self> {
-        bin().map(|bin| Self::start(&bin))
+    /// One of its own, for a test that stops it; `durable`: it waits for the disk at each commit, as installed ones do.
+    pub(crate) fn new(durable: bool) -> Option<Self> {
+        bin().map(|bin| Self::start(&bin, durable))
     }
 
-    fn start(bin: &Path) -> Self {
+    fn start(bin: &Path, durable: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("drawgate-").tempdir_in("/tmp").expect("a folder");
         let user = unprivileged();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("its own folder");
@@ -72,7 +72,7 @@ impl Server {
         let script = r#""$0/postgres" -D "$1" & read -r _; "$0/pg_ctl" -D "$1" -m immediate stop; rm -rf "$2""#;
         let socket = dir.path().to_str().expect("plain names");
         let config = format!(
-            "listen_addresses = ''\nunix_socket_directories = '{socket}'\nfsync = off\nlog_min_messages = fatal\nmax_connections = 200\n"
+            "listen_addresses = ''\nunix_socket_directories = '{socket}'\nfsync = {durable}\nlog_min_messages = fatal\nmax_connections = 200\n"
         );
         let mut conf =
             std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).expect("made by initdb");

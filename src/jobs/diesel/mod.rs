@@ -225,6 +225,18 @@ fn as_json(rows: &[NewRow<'_>]) -> String {
     all
 }
 
+impl NewRow<'_> {
+    /// Whether it has nothing but parameters, a time, and numbers.
+    fn is_plain(&self) -> bool {
+        self.notify.or(self.unique_key).or(self.limit_key).is_none()
+    }
+    /// Whether it differs in its parameters alone.
+    fn is_like(&self, other: &Self) -> bool {
+        let options = |row: &Self| (row.due, row.priority, row.max_attempts, row.is_plain());
+        options(self) == options(other)
+    }
+}
+
 /// Which number each row got: the numbers come in the order of the rows, without those whose key is taken.
 fn match_up(rows: &[NewRow<'_>], mut inserted: Vec<Word>) -> Vec<Option<i64>> {
     inserted.sort_by_key(|row| row.v);
@@ -299,6 +311,19 @@ where
                     Bind::Big(delay),
                 ];
                 conn.rows(Bound { sql: &self.statements.insert, binds: &binds })?
+            }
+            [first, rest @ ..] if first.is_plain() && rest.iter().all(|row| row.is_like(first)) => {
+                let (at, delay) = due(first.due);
+                let params: Vec<&str> = rows.iter().map(|row| row.params).collect();
+                let params = serde_json::Value::from(params).to_string();
+                let binds = [
+                    Bind::Int(first.priority),
+                    Bind::Int(first.max_attempts),
+                    Bind::MaybeBig(at),
+                    Bind::Big(delay),
+                    Bind::Text(&params),
+                ];
+                conn.rows(Bound { sql: &self.statements.insert_alike, binds: &binds })?
             }
             rows => conn.rows(Bound { sql: &self.statements.insert_many, binds: &[Bind::Text(&as_json(rows))] })?,
         };

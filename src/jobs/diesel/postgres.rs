@@ -107,6 +107,12 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
  ORDER BY j.number
  ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED' DO NOTHING
  RETURNING id AS v, unique_key AS word",
+    insert_alike: "INSERT INTO {t} (state, schedule, priority, max_attempts, params)
+ SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, j.p::jsonb
+ FROM (SELECT coalesce(to_timestamp(?::float8 / 1000), statement_timestamp() + ? * interval '1 millisecond') AS at) d,
+  jsonb_array_elements_text(?::jsonb) WITH ORDINALITY AS j(p, number)
+ ORDER BY j.number
+ RETURNING id AS v, NULL::text AS word",
     find_unique: "SELECT id AS v FROM {t} WHERE unique_key = ? AND unique_key IS NOT NULL AND state <> 'FAILED'",
     // MATERIALIZED: else the planner may run the inner query more than once, and lock more rows than were asked for.
     claim: "WITH picked AS MATERIALIZED (SELECT id FROM {t}

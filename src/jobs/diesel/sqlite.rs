@@ -122,6 +122,14 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
  ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED' DO NOTHING
  RETURNING id AS v, unique_key AS word"
     ),
+    insert_alike: concat!(
+        "INSERT INTO {t} (state, schedule, priority, max_attempts, params, inserted_at, updated_at)
+ SELECT CASE WHEN d.at <= d.now THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, e.value, d.now, d.now
+ FROM (SELECT coalesce(?, n.now + ?) AS at, n.now AS now FROM (SELECT ",
+        now!(),
+        " AS now) n) d, json_each(?) e ORDER BY e.key
+ RETURNING id AS v, NULL AS word"
+    ),
     find_unique: "SELECT id AS v FROM {t} WHERE unique_key = ? AND unique_key IS NOT NULL AND state <> 'FAILED'",
     claim: concat!(
         "WITH picked AS MATERIALIZED (SELECT id FROM {t}
