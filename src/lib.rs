@@ -245,7 +245,7 @@
 //! | data in memory, and only CPU to spend on it                     | rayon: it splits, and hands nothing over       |
 //! | two threads and one queue between them                          | a bounded crossbeam channel                    |
 //! | tens of thousands of connections that mostly wait               | async: a thread for each is too dear           |
-//! | events that must outlive the process                            | a broker or a database                         |
+//! | work that must outlive the process                              | `jobs`, a queue in your database; or a broker  |
 //! | steps that read, block, compute and write, one after the other  | a [`Flow`]                                     |
 //! | events that each take long, and must not end each other         | a pool of [`workers`]                          |
 //! | a program that takes in events and must not be overrun          | a [`Port`], and stages or a flow behind it     |
@@ -303,8 +303,13 @@ pub mod prelude {
     };
 }
 
+/// The same for the page that maps EctoJob to this crate.
+#[cfg(all(doctest, feature = "jobs-sqlite"))]
+#[doc = include_str!("../docs/coming-from-ectojob.md")]
+struct ComingFromEctoJob;
+
 /// The README's programs, compiled and run with the doc tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "jobs-postgres"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
