@@ -663,11 +663,13 @@ fn a_busy_pool_is_busy_in_its_figures() {
         go.send(()).unwrap();
         handled(&pool, 2);
         until(|| figures().idle > Duration::ZERO && figures().doing == Doing::Waiting);
+        let before = figures();
         port.close();
         drop(go);
         pool.join().unwrap();
         assert_eq!((figures().threads, figures().doing), (0, Doing::Ended));
         let last = figures();
+        assert!(last.busy >= before.busy && last.idle >= before.idle, "threads that are gone count: {last:?}");
         assert_eq!((last.busy, last.idle), (figures().busy, figures().idle), "they stand still");
     });
 }
