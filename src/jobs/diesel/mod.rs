@@ -1,5 +1,6 @@
 //! The two stores that come with the crate, over Diesel: one implementation, and what differs in `Driver`.
 
+mod bell;
 #[cfg(feature = "jobs-postgres")]
 mod postgres;
 #[cfg(feature = "jobs-sqlite")]
@@ -17,7 +18,7 @@ pub use postgres::Postgres;
 #[cfg(feature = "jobs-sqlite")]
 pub use sqlite::Sqlite;
 
-use super::store::{Due, Filter, JobRow, JobState, NewRow, Row, Run, Store, Swept, Verdict};
+use super::store::{Due, Filter, JobRow, JobState, Listening, NewRow, Ring, Row, Run, Store, Swept, Verdict};
 use crate::error::BadOption;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
@@ -52,6 +53,9 @@ pub enum StoreError {
         /// The newest that this crate knows.
         known: i64,
     },
+    /// It cannot be told of new jobs. The kind is `Unsupported` where the URL asks for what a listener cannot do, such as
+    /// TLS, and `PermissionDenied` where the server does not let it in.
+    Listen(std::io::Error),
 }
 
 impl fmt::Display for StoreError {
@@ -59,6 +63,7 @@ impl fmt::Display for StoreError {
         match self {
             Self::Connect(cause) => write!(f, "no connection to the database: {cause}"),
             Self::Statement(cause) => fmt::Display::fmt(cause, f),
+            Self::Listen(cause) => write!(f, "no listening for new jobs: {cause}"),
             Self::Layout { table, found, known } => {
                 write!(f, "the table {table} has layout {found}, and this version knows none above {known}")
             }
@@ -111,6 +116,8 @@ pub trait Driver: diesel::Connection + Send + 'static {
     fn rows<'q, R>(&mut self, statement: Bound<'q>) -> QueryResult<Vec<R>>
     where
         Bound<'q>: LoadQuery<'q, Self, R>;
+    /// The store's `listen`, for a table; `statement` is `Statements::bell`.
+    fn listen(url: &str, table: &str, statement: &str, ring: Ring) -> Result<Option<Box<dyn Listening>>, StoreError>;
 }
 
 impl<C: Driver> Sql<C> {
@@ -517,5 +524,9 @@ where
             })
         };
         Ok(listed.into_iter().filter_map(row).collect())
+    }
+
+    fn listen(&self, ring: Ring) -> Result<Option<Box<dyn Listening>>, StoreError> {
+        C::listen(&self.url, &self.table, &self.statements.bell, ring)
     }
 }

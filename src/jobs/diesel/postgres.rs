@@ -1,7 +1,8 @@
 //! Jobs in Postgres: its statements, and how it is reached.
 
 use super::statements::{Bound, Statements};
-use super::{Driver, Sql, StoreError};
+use super::{Driver, Sql, StoreError, bell};
+use crate::jobs::store::{Listening, Ring};
 use diesel::connection::SimpleConnection;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
@@ -55,6 +56,10 @@ impl Driver for PgConnection {
         Bound<'q>: LoadQuery<'q, Self, R>,
     {
         statement.load(self)
+    }
+
+    fn listen(url: &str, table: &str, statement: &str, ring: Ring) -> Result<Option<Box<dyn Listening>>, StoreError> {
+        bell::postgres::listen(url, table, statement, ring).map(Some).map_err(StoreError::Listen)
     }
 }
 
@@ -195,4 +200,5 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
   last_error, notify, unique_key, (extract(epoch FROM inserted_at) * 1000)::bigint AS inserted_at,
   (extract(epoch FROM updated_at) * 1000)::bigint AS updated_at
  FROM {t} WHERE id > ? AND (? = '' OR state = ?) ORDER BY id LIMIT ?",
+    bell: "LISTEN \"{c}\"",
 };

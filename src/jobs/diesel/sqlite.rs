@@ -1,7 +1,8 @@
 //! Jobs in SQLite: its statements, and how it is reached.
 
 use super::statements::{Bound, Statements};
-use super::{Driver, Sql, StoreError};
+use super::{Driver, Sql, StoreError, bell};
+use crate::jobs::store::{Listening, Ring};
 use diesel::connection::SimpleConnection;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
@@ -61,6 +62,10 @@ impl Driver for SqliteConnection {
         Bound<'q>: LoadQuery<'q, Self, R>,
     {
         statement.load(self)
+    }
+
+    fn listen(path: &str, table: &str, statement: &str, ring: Ring) -> Result<Option<Box<dyn Listening>>, StoreError> {
+        bell::sqlite::listen(path, table, statement, ring)
     }
 }
 
@@ -243,4 +248,8 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
     list:
         "SELECT id, state, attempt, max_attempts, priority, params, schedule, expires, last_error, notify, unique_key,
   inserted_at, updated_at FROM {t} WHERE id > ? AND (? = '' OR state = ?) ORDER BY id LIMIT ?",
+    // When the next job is due; -1 if one is available, and may be claimed.
+    bell: "SELECT CASE
+  WHEN EXISTS (SELECT 1 FROM {t} WHERE state = 'AVAILABLE') AND NOT EXISTS (SELECT 1 FROM {s} WHERE name = 'paused') THEN -1
+  ELSE (SELECT min(schedule) FROM {t} WHERE state IN ('SCHEDULED', 'RETRY')) END AS v",
 };

@@ -44,6 +44,8 @@ pub struct Statements<T> {
     pub prune_beyond: T,
     pub counts: T,
     pub list: T,
+    /// What the bell's own connection runs.
+    pub bell: T,
 }
 
 impl Statements<&'static str> {
@@ -80,6 +82,7 @@ impl Statements<&'static str> {
             prune_beyond: fill(self.prune_beyond),
             counts: fill(self.counts),
             list: fill(self.list),
+            bell: fill(self.bell),
         }
     }
 }
