@@ -22,6 +22,8 @@ pub(crate) trait Db: Send + Sync + Sized + 'static {
     /// Another table in the same database.
     fn beside(&self, name: &str) -> Result<Self::Store, BadOption>;
     fn table(&self) -> &str;
+    /// For a store in another process.
+    fn url(&self) -> String;
     fn conn(&self) -> Self::Conn;
     /// A time column, so many seconds earlier.
     fn earlier(column: &str, seconds: u32) -> String;
@@ -89,6 +91,9 @@ impl Db for InSqlite {
     fn table(&self) -> &str {
         "mails"
     }
+    fn url(&self) -> String {
+        self.path().to_str().unwrap().to_owned()
+    }
     fn conn(&self) -> SqliteConnection {
         let mut conn = SqliteConnection::establish(self.path().to_str().unwrap()).unwrap();
         conn.batch_execute("PRAGMA busy_timeout = 60000; PRAGMA journal_mode = WAL").unwrap();
@@ -121,6 +126,9 @@ impl Db for InPostgres {
     }
     fn table(&self) -> &str {
         &self.table
+    }
+    fn url(&self) -> String {
+        super::postgres::url().unwrap().to_owned()
     }
     fn conn(&self) -> PgConnection {
         PgConnection::establish(super::postgres::url().unwrap()).unwrap()
