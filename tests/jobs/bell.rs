@@ -252,7 +252,7 @@ fn p77_the_listeners_connection_is_cut_and_it_comes_back() {
 }
 
 #[test]
-fn p77_a_server_that_starts_again_is_listened_to_again() {
+fn dropping_the_listener_of_a_server_that_is_away_ends_its_thread() {
     let Some(server) = Server::new() else { return };
     let queue = Queue::<u32, _>::builder(Postgres::url(&server.url)).poll(HOUR).open().unwrap();
     queue.install().unwrap();

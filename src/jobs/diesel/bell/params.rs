@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn pairs_are_read() {
         let params = read("host=/tmp/x user=drawgate dbname=postgres");
-        assert_eq!((who(&params), params.servers), (("drawgate", None, "postgres"), vec![at("/tmp/x", 5432)]));
+        assert_eq!((who(&params), &params.servers), (("drawgate", None, "postgres"), &vec![at("/tmp/x", 5432)]));
         let params = read(r"  user = 'a b\'c\\'password=a\ b\'   port=  7  host=mill dbname='' ");
         assert_eq!((who(&params), &params.servers), ((r"a b'c\", Some("a b'"), r"a b'c\"), &vec![at("mill", 7)]));
         assert_eq!(read("user=a user=b").user, "b");

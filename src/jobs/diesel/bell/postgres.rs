@@ -146,3 +146,30 @@ impl Drop for Guard {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn p77_the_end_is_not_waited_for() {
+        let end = Arc::new(End { state: Mutex::new(Rank::Latch, State::default()), ended: Condvar::new() });
+        assert!(!end.comes_within(Duration::from_millis(1)));
+        let (ours, mut server) = UnixStream::pair().unwrap();
+        end.hold(Stream::Unix(ours)).unwrap();
+        let (guard, waits) = (Guard(end.clone()), end.clone());
+        let (about_to, begins) = crossbeam_channel::bounded(0);
+        let waiting = std::thread::spawn(move || {
+            about_to.send(()).unwrap();
+            waits.comes_within(Duration::from_secs(3600))
+        });
+        begins.recv().unwrap();
+        drop(guard);
+        assert!(waiting.join().unwrap());
+        assert_eq!(server.read(&mut [0]).unwrap(), 0, "shut down, or let go");
+        let (ours, _server) = UnixStream::pair().unwrap();
+        assert!(end.hold(Stream::Unix(ours)).is_err(), "too late");
+    }
+}
