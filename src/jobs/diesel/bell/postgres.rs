@@ -160,14 +160,15 @@ mod tests {
         let (ours, mut server) = UnixStream::pair().unwrap();
         end.hold(Stream::Unix(ours)).unwrap();
         let (guard, waits) = (Guard(end.clone()), end.clone());
-        let (about_to, begins) = crossbeam_channel::bounded(0);
-        let waiting = std::thread::spawn(move || {
-            about_to.send(()).unwrap();
-            waits.comes_within(Duration::from_secs(3600))
-        });
-        begins.recv().unwrap();
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let waits = move || {
+            tell.send(false).unwrap(); // it is about to
+            tell.send(waits.comes_within(Duration::from_secs(3600))).unwrap();
+        };
+        thread::spawn("waits".into(), None, waits).unwrap();
+        assert!(!told.recv().unwrap());
         drop(guard);
-        assert!(waiting.join().unwrap());
+        assert!(told.recv().unwrap());
         assert_eq!(server.read(&mut [0]).unwrap(), 0, "shut down, or let go");
         let (ours, _server) = UnixStream::pair().unwrap();
         assert!(end.hold(Stream::Unix(ours)).is_err(), "too late");

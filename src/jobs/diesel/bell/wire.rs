@@ -312,7 +312,8 @@ mod tests {
     #[test]
     fn p77_a_server_that_answers_is_waited_for() {
         let (mut wire, mut server) = pair(Duration::from_millis(200));
-        let answers = std::thread::spawn(move || {
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let answers = move || {
             for _ in 0..3 {
                 let mut asked = [0; 6];
                 server.read_exact(&mut asked).unwrap();
@@ -321,12 +322,13 @@ mod tests {
             }
             server.write_all(b"A\0\0\0\x0b\0\0\0\x01c\0").unwrap();
             server.write_all(b"\0A").unwrap(); // the rest of it, and a part of the next
-            server
-        });
+            tell.send(server).unwrap();
+        };
+        crate::sync::thread::spawn("answers".into(), None, answers).unwrap();
         let mut beats = 0;
         wire.wait(|| beats += 1).unwrap();
         assert_eq!(beats, 3);
-        drop(answers.join().unwrap());
+        drop(told.recv().unwrap());
         assert_eq!(wire.wait(|| {}).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 
