@@ -24,12 +24,12 @@ on_both! {
 }
 
 /// A queue that is swept each hour, and a worker that tells what it gets.
-fn worker<D: Db>(db: &D) -> (Queue<u32, D::Store>, Workers<u32, D::Store>, mpsc::Receiver<u32>) {
+fn worker<D: Db>(db: &D) -> (Workers<u32, D::Store>, mpsc::Receiver<u32>) {
     let queue = db.builder::<u32>().poll(HOUR).open().unwrap();
     queue.install().unwrap();
     let (tell, told) = mpsc::channel();
     let workers = queue.work(move |job, _| Ok(tell.send(**job)?)).threads(1).spawn().unwrap();
-    (queue, workers, told)
+    (workers, told)
 }
 
 /// A ring that is heard, and what lives as long as it.
@@ -45,7 +45,8 @@ fn ring() -> (Ring, mpsc::Receiver<()>, Weak<()>) {
 }
 
 fn p65_a_job_enqueued_in_the_users_transaction_wakes_a_worker_when_it_commits<D: Db>(db: &D) {
-    let (queue, workers, told) = worker(db);
+    let (workers, told) = worker(db);
+    let queue = workers.queue();
     let mut conn = db.conn();
     for n in 0..10 {
         let rolled_back = conn.transaction(|tx| {
@@ -90,7 +91,8 @@ fn in_another_process() {
 }
 
 fn p73_a_job_of_another_process_is_served_at_once<D: Db>(db: &D) {
-    let (queue, workers, told) = worker(db);
+    let (workers, told) = worker(db);
+    let queue = workers.queue();
     for n in 0..3 {
         elsewhere(db, n, Duration::ZERO);
         assert_eq!(told.recv().unwrap(), n);
@@ -100,7 +102,7 @@ fn p73_a_job_of_another_process_is_served_at_once<D: Db>(db: &D) {
 }
 
 fn p73_a_job_of_another_process_for_later_is_served_when_it_is_due<D: Db>(db: &D) {
-    let (_, workers, told) = worker(db);
+    let (workers, told) = worker(db);
     elsewhere(db, 2, HOUR);
     elsewhere(db, 1, Duration::from_millis(500));
     assert_eq!(told.recv().unwrap(), 1);
@@ -123,7 +125,8 @@ fn dropping_the_listener_ends_its_thread<D: Db>(db: &D) {
 #[test]
 fn sqlite_a_queue_with_nothing_to_do_writes_nothing() {
     run(|db: &InSqlite| {
-        let (queue, workers, told) = worker(db);
+        let (workers, told) = worker(db);
+        let queue = workers.queue();
         let (ring, rings, _alive) = ring();
         let _listening = queue.store().listen(ring).unwrap().unwrap();
         let mut conn = db.conn();
@@ -134,11 +137,11 @@ fn sqlite_a_queue_with_nothing_to_do_writes_nothing() {
         // Longer than a producer that was rung waits before it looks when the next job is due. It would never end if
         // what a ring brings about made the bell ring.
         let mut version = -1;
-        let mut silent = || {
+        let silent = || {
             let now = InSqlite::number(&mut conn, "SELECT data_version AS v FROM pragma_data_version");
             rings.recv_timeout(Duration::from_millis(300)).is_err() && std::mem::replace(&mut version, now) == now
         };
-        until(|| silent());
+        until(silent);
         workers.stop(SOON).unwrap();
     });
 }
@@ -151,7 +154,8 @@ fn sqlite_a_claim_and_a_sweep_that_find_nothing_write_nothing() {
         let (store, mut conn, mut other) = (db.store(), db.conn(), db.conn());
         let mut version = || InSqlite::number(&mut other, "SELECT data_version AS v FROM pragma_data_version");
         let before = version();
-        assert_eq!(store.claim(&mut conn, 10, HOUR).unwrap().len(), 0);
+        assert_eq!(store.claim(&mut conn, 10, HOUR, None).unwrap().len(), 0);
+        assert_eq!(store.claim(&mut conn, 10, HOUR, Some(1)).unwrap().len(), 0);
         let swept = store.sweep(&mut conn).unwrap();
         assert_eq!((swept.due, swept.expired), (0, 0));
         assert_eq!(store.start(&mut conn, &[Run { id: 1, attempt: 0 }], HOUR).unwrap(), [0_i64; 0]);
@@ -177,7 +181,7 @@ fn sqlite_what_is_no_new_job_does_not_ring() {
         queue.resume().unwrap();
         rings.recv().unwrap();
         let (store, mut conn) = (db.store(), db.conn());
-        let claimed = store.claim(&mut conn, 10, HOUR).unwrap();
+        let claimed = store.claim(&mut conn, 10, HOUR, None).unwrap();
         until(&silent);
         store.start(&mut conn, &[claimed[0].run], HOUR).unwrap();
         assert!(silent(), "the job's own way");
@@ -207,7 +211,7 @@ fn sqlite_a_commit_that_takes_long_is_seen() {
         for n in 0..100 {
             conn.transaction(|tx| queue.enqueue_in(tx, n).map_err(|_| DbError::RollbackTransaction)).unwrap();
             rings.recv().unwrap();
-            assert_eq!(queue.store().claim(&mut db.conn(), 10, HOUR).unwrap().len(), 1);
+            assert_eq!(queue.store().claim(&mut db.conn(), 10, HOUR, None).unwrap().len(), 1);
         }
     });
 }
@@ -232,7 +236,8 @@ fn cut(conn: &mut PgConnection, table: &str) {
 #[test]
 fn p77_the_listeners_connection_is_cut_and_it_comes_back() {
     run(|db: &InPostgres| {
-        let (queue, workers, told) = worker(db);
+        let (workers, told) = worker(db);
+        let queue = workers.queue();
         let mut conn = db.conn();
         let enqueue = |conn: &mut PgConnection, n| {
             queue.enqueue_in(conn, n).unwrap();
@@ -253,7 +258,7 @@ fn p77_the_listeners_connection_is_cut_and_it_comes_back() {
 
 #[test]
 fn dropping_the_listener_of_a_server_that_is_away_ends_its_thread() {
-    let Some(server) = Server::new() else { return };
+    let Some(server) = Server::new(false) else { return };
     let queue = Queue::<u32, _>::builder(Postgres::url(&server.url)).poll(HOUR).open().unwrap();
     queue.install().unwrap();
     let (ring, told, alive) = ring();
@@ -310,7 +315,7 @@ fn refused(url: &str) -> std::io::Error {
 
 #[test]
 fn p77_passwords_are_given_in_each_way_the_server_asks() {
-    let Some(server) = Server::new() else { return };
+    let Some(server) = Server::new(false) else { return };
     let mut conn = PgConnection::establish(&server.url).unwrap();
     let users = "SET password_encryption = 'md5'; CREATE ROLE old LOGIN PASSWORD 'pa ss';
         SET password_encryption = 'scram-sha-256'; CREATE ROLE new LOGIN PASSWORD 'pa ss';

@@ -19,6 +19,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// Shorter pauses are not cut short by events: with many commits it looks some thousand times a second, and not more.
 const CALM: Duration = Duration::from_millis(1);
 
+/// How long it waits for a database that is locked; seldom, for somebody who reads.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 const FILE: &str = "SELECT file AS word, 0 AS v FROM pragma_database_list WHERE name = 'main'";
 const VERSION: &str = "SELECT data_version AS v FROM pragma_data_version";
 
@@ -29,7 +32,7 @@ pub(in crate::jobs::diesel) fn listen(
     statement: &str,
     ring: Ring,
 ) -> Result<Option<Box<dyn Listening>>, StoreError> {
-    let mut conn = SqliteConnection::open(path)?;
+    let mut conn = SqliteConnection::open(path, PATIENCE)?;
     let files: Vec<Word> = conn.rows(Bound { sql: FILE, binds: &[] })?;
     let Some(mut wal) = files.into_iter().find_map(|row| row.word).filter(|file| !file.is_empty()) else {
         return Ok(None);
@@ -81,7 +84,7 @@ impl Look {
             Some(conn) => Ok(conn),
             None => {
                 self.version = None;
-                SqliteConnection::open(&self.path)
+                SqliteConnection::open(&self.path, PATIENCE)
             }
         };
         let found = conn.and_then(|mut conn| {
