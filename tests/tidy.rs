@@ -60,10 +60,14 @@ fn asserts(docs: &[&str]) -> bool {
 
 #[test]
 fn every_public_item_has_an_example_that_asserts() {
-    let exempt = [
+    // Of `src/jobs/diesel/statements.rs`, a private module: nobody outside can name them.
+    let statements = ["Bind", "Bound", "Claimed", "Listed", "Number", "Statements", "Word"];
+    let others = [
         "One",              // a bound inside: nobody outside can name it
         "check_dispatcher", // is an assertion by itself
     ];
+    let mut exempt = [&statements[..], &others].concat();
+    exempt.sort_unstable();
     let mut without = Vec::new();
     for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let text = read(path);

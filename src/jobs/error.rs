@@ -5,6 +5,20 @@ use std::error::Error;
 use std::fmt;
 
 /// Why a call of a queue did not do what it should.
+///
+/// ```
+/// use drawgate::jobs::{JobError, Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// let refused = queue.enqueue(1).unwrap_err(); // nobody has made the table
+/// assert!(matches!(&refused, JobError::Store { table, doing: "enqueuing", .. } if table == "jobs"), "{refused}");
+/// queue.install()?;
+/// let id = queue.enqueue(1)?;
+/// let refused = queue.requeue(id).unwrap_err(); // it waits, and has not failed
+/// assert!(matches!(refused, JobError::NotFailed { id: job } if job == id));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JobError {

@@ -28,6 +28,21 @@ pub struct NewJob<J> {
 }
 
 /// What enqueuing does if another job has the same unique key.
+///
+/// ```
+/// use drawgate::jobs::{JobError, NewJob, OnDuplicate, Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// let water = |then| NewJob::new("water the mill".to_string()).unique_or("water", then);
+/// let first = queue.enqueue(water(OnDuplicate::Keep))?;
+/// assert_eq!(queue.enqueue(water(OnDuplicate::Keep))?, first);
+/// let refused = queue.enqueue(water(OnDuplicate::Refuse)).unwrap_err();
+/// assert!(matches!(refused, JobError::Duplicate { id: Some(id), .. } if id == first));
+/// assert_eq!(queue.counts()?.total(), 1);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDuplicate {
     /// Nothing: the other one will do, and its number is returned. The default.
@@ -106,6 +121,29 @@ impl<J> From<J> for NewJob<J> {
 /// A job that is reserved for this process, and not begun: the event of a queue's producer. Dropping it gives it back.
 ///
 /// A [`Worker`](super::Worker) begins it. If nobody has done so within the queue's `reservation`, another process may.
+///
+/// ```
+/// use drawgate::{ExitReason, jobs::{Queue, Reserved, Sqlite}};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// let id = queue.enqueue("hello".to_string())?;
+/// let jobs = queue.producer().spawn()?;
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let mut worker = queue.worker();
+/// let mails = drawgate::for_each(move |mail: Reserved<String>| {
+///     let _ = tell.send((mail.id(), mail.params().clone(), mail.attempt()));
+///     worker.work(mail, |_, _| Ok(())); // from here on it is begun
+///     worker.flush();
+/// });
+/// let mails = mails.subscribe_to(&jobs).spawn()?;
+/// assert_eq!(told.recv()?, (id, "hello".to_string(), 0));
+/// mails.stop(ExitReason::Normal, std::time::Duration::from_secs(5))?;
+/// jobs.stop(ExitReason::Normal, std::time::Duration::from_secs(5))?;
+/// assert_eq!(queue.counts()?.total(), 0);
+/// # anyhow::Ok(())
+/// ```
 pub struct Reserved<J> {
     pub(super) params: J,
     pub(super) slip: Slip,
@@ -198,6 +236,28 @@ impl<J> fmt::Debug for Reserved<J> {
 }
 
 /// A job that is being worked on: what a handler gets. Derefs to its parameters.
+///
+/// ```
+/// use drawgate::jobs::{Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// let (begun, begins) = std::sync::mpsc::channel();
+/// let workers = queue.work(move |sacks, _| {
+///     begun.send((sacks.to_uppercase(), sacks.attempt(), sacks.is_last_attempt()))?;
+///     while !sacks.is_cancelled() {
+///         std::thread::yield_now(); // grinds one sack after the other
+///     }
+///     Ok(())
+/// });
+/// let workers = workers.threads(1).spawn()?;
+/// let id = queue.enqueue("rye".to_string())?;
+/// assert_eq!(begins.recv()?, ("RYE".to_string(), 1, false));
+/// assert!(queue.cancel(id)?); // else it would go on for ever
+/// workers.stop(std::time::Duration::from_secs(5))?;
+/// # anyhow::Ok(())
+/// ```
 pub struct Job<J> {
     params: J,
     slip: Slip,
@@ -273,6 +333,26 @@ impl<J> fmt::Debug for Job<J> {
 }
 
 /// What a handler that returns `Ok` says of its job.
+///
+/// ```
+/// use drawgate::jobs::{Filter, JobState, Outcome, Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let workers = queue.work(move |to, _| {
+///     tell.send(())?;
+///     Ok(if to.contains('@') { Outcome::Done } else { Outcome::Discard("no address".to_string()) })
+/// });
+/// let workers = workers.threads(1).spawn()?;
+/// queue.enqueue("the mill".to_string())?;
+/// told.recv()?;
+/// workers.stop(std::time::Duration::from_secs(5))?; // waits for the run that has begun
+/// let failed = queue.list(&Filter::new().state(JobState::Failed))?;
+/// assert_eq!(failed[0].last_error.as_deref(), Some("no address"));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// It is done, and is removed. What `()` means.

@@ -51,6 +51,26 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
 }
 
 /// The state of a queue's producer: what [`Queue::producer`] starts.
+///
+/// ```
+/// use drawgate::jobs::{JobProducer, Queue, Reserved, Sqlite};
+/// use drawgate::{ExitReason, Handle, Nothing};
+///
+/// /// The stages of a mill.
+/// struct Mill {
+///     jobs: Handle<Nothing, Reserved<String>, JobProducer<String, Sqlite>>,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// queue.enqueue("rye".to_string())?;
+/// let mill = Mill { jobs: queue.producer().spawn()? };
+/// assert_eq!(queue.counts()?.available, 1); // nobody asks, so nothing is reserved
+/// mill.jobs.stop(ExitReason::Normal, std::time::Duration::from_secs(5))?;
+/// # anyhow::Ok(())
+/// ```
 pub struct JobProducer<J, S: Store> {
     queue: Queue<J, S>,
     hold: Arc<Hold>,

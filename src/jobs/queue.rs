@@ -24,6 +24,24 @@ pub(super) type OnEvent = Box<dyn Fn(&JobEvent<'_>) + Send + Sync>;
 pub(super) type BackOff = Box<dyn Fn(u32) -> Duration + Send + Sync>;
 
 /// A queue before it is opened: EctoJob's options, with its defaults.
+///
+/// ```
+/// use drawgate::jobs::{Filter, Queue, Sqlite};
+/// use std::time::Duration;
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("shop.db");
+/// let queue: Queue<String, _> = Queue::builder(Sqlite::file(&path))
+///     .max_attempts(3)
+///     .back_off(|attempt| Duration::from_secs(5) * attempt)
+///     .keep_failed(1000)
+///     .open()?;
+/// queue.install()?;
+/// queue.enqueue("hello".to_string())?;
+/// assert_eq!(queue.list(&Filter::new())?[0].max_attempts, 3);
+/// let refused = Queue::<String, _>::builder(Sqlite::file(&path)).max_attempts(0).open().unwrap_err();
+/// assert_eq!(refused.to_string(), "option `max_attempts` must be at least 1, and was 0");
+/// # anyhow::Ok(())
+/// ```
 #[must_use = "a builder does nothing until `open`"]
 pub struct QueueBuilder<J, S> {
     store: S,
@@ -174,6 +192,27 @@ impl<J, S> fmt::Debug for QueueBuilder<J, S> {
 ///
 /// What it does by itself (enqueue, requeue, count) runs on connections of its own, which are opened as needed and kept;
 /// each blocks as long as the database does.
+///
+/// ```
+/// use drawgate::jobs::{Filter, NewJob, Queue, Sqlite};
+/// use std::time::Duration;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Mail { to: String }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<Mail, _> = Queue::builder(store).open()?;
+/// queue.install()?;
+/// let welcome = queue.enqueue(Mail { to: "mill".to_string() })?;
+/// queue.enqueue(NewJob::new(Mail { to: "bakery".to_string() }).schedule_in(Duration::from_secs(3600)))?;
+/// assert_eq!((queue.counts()?.available, queue.counts()?.scheduled), (1, 1));
+/// assert!(queue.cancel(welcome)?);
+/// let left = queue.list(&Filter::new())?;
+/// assert_eq!(left.len(), 1);
+/// assert_eq!(left[0].params, r#"{"to":"bakery"}"#);
+/// # anyhow::Ok(())
+/// ```
 pub struct Queue<J, S: Store>(pub(super) Arc<Inner<J, S>>);
 
 pub(super) struct Inner<J, S: Store> {

@@ -43,6 +43,27 @@ pub struct QueueStats {
 }
 
 /// Something happened to a job in this process: what [`on_event`](super::QueueBuilder::on_event) hears.
+///
+/// ```
+/// use drawgate::jobs::{JobEvent, Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let (log, lines) = std::sync::mpsc::channel();
+/// let queue: Queue<u32, _> = Queue::builder(store)
+///     .max_attempts(1)
+///     .on_event(move |event| {
+///         if let JobEvent::Failed { attempt, cause, .. } = event {
+///             let _ = log.send(format!("failed after {attempt}: {cause}"));
+///         }
+///     })
+///     .open()?;
+/// queue.install()?;
+/// let workers = queue.work(|n, _| Ok(anyhow::ensure!(**n < 9, "{} is too many", **n))).threads(1).spawn()?;
+/// queue.enqueue(12)?;
+/// assert_eq!(lines.recv()?, "failed after 1: 12 is too many");
+/// workers.stop(std::time::Duration::from_secs(5))?;
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum JobEvent<'a> {

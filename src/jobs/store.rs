@@ -9,6 +9,24 @@ use std::time::{Duration, SystemTime};
 
 /// One run of a job: its number, and how often it had been started when this was read. Together they tell whether it is
 /// still the same run: whoever takes a job over starts it anew.
+///
+/// ```
+/// use drawgate::jobs::{Queue, Run, Sqlite, Store};
+/// use std::time::Duration;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// # queue.enqueue(1)?;
+/// let (store, minute) = (queue.store(), Duration::from_secs(60));
+/// let mut conn = store.connect()?;
+/// let reserved = store.claim(&mut conn, 1, minute, None)?[0].run;
+/// assert_eq!(store.start(&mut conn, &[reserved], minute)?, [reserved.id]);
+/// let begun = Run { attempt: reserved.attempt + 1, ..reserved };
+/// assert!(store.remove(&mut conn, &[reserved])?.is_empty()); // not that run any more
+/// assert_eq!(store.remove(&mut conn, &[begun])?, [begun.id]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
     /// The job's number.
@@ -18,6 +36,24 @@ pub struct Run {
 }
 
 /// When a job is due.
+///
+/// ```
+/// use drawgate::jobs::Due;
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// /// As a store for another database might say it.
+/// fn sql(due: Due) -> String {
+///     match due {
+///         Due::Now => "now()".to_string(),
+///         Due::In(delay) => format!("now() + interval '{} ms'", delay.as_millis()),
+///         Due::At(time) => format!("to_timestamp({})", time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
+///     }
+/// }
+///
+/// assert_eq!(sql(Due::default()), "now()");
+/// assert_eq!(sql(Due::In(Duration::from_secs(2))), "now() + interval '2000 ms'");
+/// assert_eq!(sql(Due::At(UNIX_EPOCH)), "to_timestamp(0)");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Due {
     /// At once.
@@ -30,6 +66,65 @@ pub enum Due {
 }
 
 /// A job to be inserted.
+///
+/// ```
+/// # use diesel::SqliteConnection;
+/// use drawgate::jobs::{Due, NewJob, NewRow, Queue, Sqlite, Store, StoreError};
+/// # use drawgate::jobs::{Filter, JobRow, JobState, Row, Run, Swept, Verdict};
+/// # use std::time::{Duration, SystemTime};
+/// # type C = SqliteConnection;
+/// # type R<T> = Result<T, StoreError>;
+/// # type Work<'a> = &'a mut dyn FnMut(&mut C) -> anyhow::Result<()>;
+/// # macro_rules! as_the_other {
+/// #     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $r:ty;)*) => {
+/// #         $(fn $name(&self, $($arg: $type),*) -> $r { self.0.$name($($arg),*) })*
+/// #     };
+/// # }
+///
+/// /// For tests: a store in which every job is due at once.
+/// struct Hasty(Sqlite);
+/// impl Store for Hasty {
+///     fn insert(&self, conn: &mut SqliteConnection, rows: &[NewRow<'_>]) -> Result<Vec<Option<i64>>, StoreError> {
+///         let mut rows = rows.to_vec();
+///         rows.iter_mut().for_each(|row| row.due = Due::Now);
+///         self.0.insert(conn, &rows)
+///     }
+///     // and the rest as the other one
+/// #     type Connection = C;
+/// #     type Error = StoreError;
+/// #     as_the_other! {
+/// #         fn table_name() -> &str;
+/// #         fn connect() -> R<C>;
+/// #         fn is_broken(conn: &mut C) -> bool;
+/// #         fn install(conn: &mut C) -> R<()>;
+/// #         fn transaction(conn: &mut C, f: Work<'_>) -> anyhow::Result<()>;
+/// #         fn find_unique(conn: &mut C, key: &str) -> R<Option<i64>>;
+/// #         fn claim(conn: &mut C, limit: usize, lease: Duration, per_key: Option<u32>) -> R<Vec<Row>>;
+/// #         fn tick(conn: &mut C, name: &str, tick: SystemTime) -> R<bool>;
+/// #         fn now(conn: &mut C) -> R<SystemTime>;
+/// #         fn start(conn: &mut C, runs: &[Run], timeout: Duration) -> R<Vec<i64>>;
+/// #         fn remove(conn: &mut C, runs: &[Run]) -> R<Vec<i64>>;
+/// #         fn fail(conn: &mut C, run: Run, verdict: Verdict, cause: &str) -> R<bool>;
+/// #         fn give_back(conn: &mut C, runs: &[Run]) -> R<usize>;
+/// #         fn extend(conn: &mut C, runs: &[Run], timeout: Duration) -> R<Vec<i64>>;
+/// #         fn sweep(conn: &mut C) -> R<Swept>;
+/// #         fn requeue(conn: &mut C, id: i64) -> R<bool>;
+/// #         fn cancel(conn: &mut C, id: i64) -> R<Option<JobState>>;
+/// #         fn set_paused(conn: &mut C, paused: bool) -> R<()>;
+/// #         fn prune(conn: &mut C, age: Option<Duration>, keep: Option<usize>) -> R<usize>;
+/// #         fn counts(conn: &mut C) -> R<Vec<(JobState, u64)>>;
+/// #         fn list(conn: &mut C, filter: &Filter) -> R<Vec<JobRow>>;
+/// #     }
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// let queue: Queue<u32, _> = Queue::builder(Hasty(store)).open()?;
+/// queue.install()?;
+/// queue.enqueue(NewJob::new(1).schedule_in(std::time::Duration::from_secs(3600)))?;
+/// assert_eq!(queue.counts()?.available, 1);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NewRow<'a> {
@@ -50,6 +145,22 @@ pub struct NewRow<'a> {
 }
 
 /// A job that was reserved.
+///
+/// ```
+/// use drawgate::jobs::{NewJob, Queue, Sqlite, Store};
+/// use std::time::Duration;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// queue.enqueue("grind rye".to_string())?;
+/// queue.enqueue(NewJob::new("stop the mill".to_string()).priority(-1))?;
+/// let mut conn = queue.store().connect()?;
+/// let rows = queue.store().claim(&mut conn, 10, Duration::from_secs(60), None)?;
+/// let seen: Vec<_> = rows.iter().map(|row| (row.priority, row.params.as_str(), row.run.attempt)).collect();
+/// assert_eq!(seen, [(-1, "\"stop the mill\"", 0), (0, "\"grind rye\"", 0)]);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Which one.
@@ -67,6 +178,21 @@ pub struct Row {
 }
 
 /// Where a job is in its life: EctoJob's states, by their names in the table.
+///
+/// ```
+/// use drawgate::jobs::{Filter, JobState, NewJob, Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// queue.enqueue(NewJob::new(1).schedule_in(std::time::Duration::from_secs(3600)))?;
+/// queue.enqueue(2)?;
+/// assert_eq!(queue.counts()?.of(JobState::Available), 1);
+/// let later = queue.list(&Filter::new().state(JobState::Scheduled))?;
+/// assert_eq!((later.len(), later[0].state.as_str()), (1, "SCHEDULED"));
+/// assert_eq!(JobState::from_name("IN_PROGRESS"), Some(JobState::InProgress));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobState {
     /// `SCHEDULED`: due later.
@@ -113,6 +239,26 @@ impl fmt::Display for JobState {
 }
 
 /// What becomes of a run that did not end well.
+///
+/// ```
+/// use drawgate::jobs::{JobState, Queue, Run, Sqlite, Store, Verdict};
+/// use std::time::Duration;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// # queue.enqueue_all([1, 2])?;
+/// let (store, minute) = (queue.store(), Duration::from_secs(60));
+/// let mut conn = store.connect()?;
+/// let rows = store.claim(&mut conn, 2, minute, None)?;
+/// for (row, verdict) in rows.iter().zip([Verdict::Retry(minute), Verdict::Failed]) {
+///     store.start(&mut conn, &[row.run], minute)?;
+///     let begun = Run { attempt: row.run.attempt + 1, ..row.run };
+///     assert!(store.fail(&mut conn, begun, verdict, "the river is frozen")?);
+/// }
+/// assert_eq!((queue.counts()?.retry, queue.counts()?.failed), (1, 1));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is due again after so long.
@@ -122,6 +268,26 @@ pub enum Verdict {
 }
 
 /// What a sweep found.
+///
+/// ```
+/// use drawgate::jobs::{NewJob, Queue, Run, Sqlite, Store, Verdict};
+/// use std::time::Duration;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// let (store, hour) = (queue.store(), Duration::from_secs(3600));
+/// let mut conn = store.connect()?;
+/// queue.enqueue(1)?;
+/// let run = store.claim(&mut conn, 1, hour, None)?[0].run;
+/// store.start(&mut conn, &[run], hour)?;
+/// store.fail(&mut conn, Run { attempt: 1, ..run }, Verdict::Retry(Duration::ZERO), "once more")?;
+/// queue.enqueue(NewJob::new(2).schedule_in(hour))?;
+/// let swept = store.sweep(&mut conn)?;
+/// assert_eq!((swept.due, swept.expired, swept.failed), (1, 0, 0)); // the first one's time has come again
+/// assert!(swept.next.is_some_and(|next| next <= hour)); // until the second one is due
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Jobs whose time has come.
@@ -135,6 +301,27 @@ pub struct Swept {
 }
 
 /// One job as it stands in the table.
+///
+/// ```
+/// use drawgate::jobs::{Filter, JobRow, JobState, NewJob, Queue, Sqlite};
+///
+/// /// A line of a page for those who look after the queue.
+/// fn line(job: &JobRow) -> String {
+///     let JobRow { state, params, attempt, last_error, .. } = job;
+///     format!("{state} {params}, started {attempt} times: {}", last_error.as_deref().unwrap_or("-"))
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// queue.enqueue(NewJob::new("rye".to_string()).unique("rye"))?;
+/// let jobs = queue.list(&Filter::new())?;
+/// assert_eq!(line(&jobs[0]), "AVAILABLE \"rye\", started 0 times: -");
+/// assert_eq!((jobs[0].state, jobs[0].unique_key.as_deref()), (JobState::Available, Some("rye")));
+/// assert!(jobs[0].schedule <= jobs[0].updated_at);
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct JobRow {
@@ -167,6 +354,23 @@ pub struct JobRow {
 }
 
 /// Which jobs to list.
+///
+/// ```
+/// use drawgate::jobs::{Filter, JobState, Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// queue.enqueue_all(1..=5)?;
+/// let mut pages = Vec::new();
+/// let mut filter = Filter::new().state(JobState::Available).limit(2);
+/// while let [.., last] = queue.list(&filter)?.as_slice() {
+///     pages.push(last.params.clone());
+///     filter = filter.after(last.id);
+/// }
+/// assert_eq!(pages, ["2", "4", "5"]); // where each page ends
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Filter {
@@ -213,15 +417,72 @@ impl Filter {
 }
 
 /// Hears that there may be jobs; called from a thread of the store's. It does not block.
+///
+/// ```
+/// use drawgate::jobs::Ring;
+/// use std::sync::mpsc;
+/// let (rung, bell) = mpsc::channel();
+/// let ring: Ring = Box::new(move || drop(rung.send(()))); // a queue's own wakes its producer
+/// let thread = std::thread::spawn(move || ring()); // a store's, which has heard of something
+/// assert!(bell.recv().is_ok());
+/// # thread.join().unwrap();
+/// ```
 pub type Ring = Box<dyn Fn() + Send + Sync>;
 
 /// A store's thread that listens. Dropping it ends that, and waits for nothing.
+///
+/// ```
+/// use drawgate::jobs::{Listening, Ring};
+/// use std::{sync::mpsc, thread};
+///
+/// /// What comes through here is news of jobs. When it is dropped the thread ends.
+/// #[derive(Debug)]
+/// struct Ear(mpsc::Sender<()>);
+/// impl Listening for Ear {}
+///
+/// /// What a store's `listen` may do.
+/// fn listen(ring: Ring) -> Ear {
+///     let (news, heard) = mpsc::channel();
+///     thread::spawn(move || heard.iter().for_each(|()| ring()));
+///     Ear(news)
+/// }
+///
+/// let (rung, bell) = mpsc::channel();
+/// let ear = listen(Box::new(move || drop(rung.send(()))));
+/// ear.0.send(())?;
+/// assert!(bell.recv().is_ok());
+/// drop(ear);
+/// assert!(bell.recv().is_err()); // the thread has ended
+/// # anyhow::Ok(())
+/// ```
 pub trait Listening: Send + fmt::Debug {}
 
 /// A table of jobs in some database. The crate brings two ([`Sqlite`](super::Sqlite) and [`Postgres`](super::Postgres)); implement it for another
 /// database, or for another driver.
 ///
 /// A store is bound to one table. It is shared by threads, and each brings a connection of its own to every call.
+///
+/// ```
+/// use drawgate::jobs::{Filter, JobState, Queue, Sqlite, Store};
+/// use std::time::Duration;
+///
+/// /// In whatever database: how long the oldest job that waits has been due.
+/// fn oldest<S: Store>(store: &S) -> Result<Option<Duration>, S::Error> {
+///     let mut conn = store.connect()?;
+///     let now = store.now(&mut conn)?; // not this machine's
+///     let waiting = store.list(&mut conn, &Filter::new().state(JobState::Available))?;
+///     Ok(waiting.iter().map(|job| now.duration_since(job.schedule).unwrap_or_default()).max())
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<u32, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// assert_eq!(oldest(queue.store())?, None);
+/// queue.enqueue(1)?;
+/// assert!(oldest(queue.store())?.is_some());
+/// # anyhow::Ok(())
+/// ```
 pub trait Store: Send + Sync + 'static {
     /// What the user's transactions run on.
     type Connection: Send + 'static;

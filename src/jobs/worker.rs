@@ -343,6 +343,30 @@ impl fmt::Display for Lost {
 impl std::error::Error for Lost {}
 
 /// How a handler writes what it found and removes its job, in one transaction.
+///
+/// ```
+/// use diesel::{Connection, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query, sql_types::Text};
+/// use drawgate::jobs::{Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("shop.db");
+/// # let queue: Queue<String, _> = Queue::builder(Sqlite::file(&path)).open()?;
+/// # queue.install()?;
+/// let mut shop = SqliteConnection::establish(path.to_str().unwrap())?;
+/// shop.batch_execute("CREATE TABLE labels (text TEXT)")?;
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let workers = queue.work(move |item, finish| {
+///     let label = item.to_uppercase(); // what takes its time holds no transaction open
+///     finish.commit(|tx| Ok(sql_query("INSERT INTO labels VALUES (?)").bind::<Text, _>(label).execute(tx)?))?;
+///     Ok(tell.send(())?)
+/// });
+/// let workers = workers.threads(1).spawn()?;
+/// queue.enqueue("flour".to_string())?;
+/// told.recv()?;
+/// assert_eq!(queue.counts()?.total(), 0); // gone, in the same transaction
+/// assert_eq!(sql_query("DELETE FROM labels WHERE text = 'FLOUR'").execute(&mut shop)?, 1);
+/// workers.stop(std::time::Duration::from_secs(5))?;
+/// # anyhow::Ok(())
+/// ```
 pub struct Finish<'a, S: Store> {
     store: &'a S,
     conn: &'a mut Option<S::Connection>,

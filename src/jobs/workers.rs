@@ -86,6 +86,21 @@ type Hand<J, S> = Box<dyn FnMut(&mut Worker<J, S>, Job<J>)>;
 type MakeHand<J, S> = Arc<dyn Fn() -> anyhow::Result<Hand<J, S>> + Send + Sync>;
 
 /// Threads that work on a queue, before they run.
+///
+/// ```
+/// use drawgate::jobs::{Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// let workers = queue.work(|_, _| Ok(())).threads(2).name("mails").spawn()?;
+/// let names: Vec<_> = workers.stages().iter().map(|stage| stage.name().to_string()).collect();
+/// assert_eq!(names, ["mails", "mails-0", "mails-1"]);
+/// workers.stop(std::time::Duration::from_secs(5))?;
+/// let refused = queue.work(|_, _| Ok(())).threads(0).spawn().unwrap_err();
+/// assert!(refused.to_string().contains("`threads` must be at least 1"), "{refused}");
+/// # anyhow::Ok(())
+/// ```
 #[must_use = "a builder does nothing until `spawn`"]
 pub struct WorkersBuilder<J, S: Store> {
     queue: Queue<J, S>,
@@ -242,6 +257,22 @@ impl<J: Send + 'static, S: Store> Consumer for Working<J, S> {
 }
 
 /// Running threads that work on a queue. Dropping it stops nothing.
+///
+/// ```
+/// use drawgate::jobs::{Queue, Sqlite};
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Sqlite::file(dir.path().join("shop.db"));
+/// # let queue: Queue<String, _> = Queue::builder(store).open()?;
+/// # queue.install()?;
+/// let (sent, mails) = std::sync::mpsc::channel();
+/// let workers = queue.work(move |mail, _| Ok(sent.send(mail.to_string())?)).threads(1).spawn()?;
+/// workers.queue().enqueue("hello".to_string())?;
+/// assert_eq!(mails.recv()?, "hello");
+/// workers.stop(std::time::Duration::from_secs(5))?;
+/// queue.enqueue("too late".to_string())?;
+/// assert_eq!(queue.counts()?.available, 1); // for those who come next
+/// # anyhow::Ok(())
+/// ```
 pub struct Workers<J, S: Store> {
     queue: Queue<J, S>,
     hold: Arc<Hold>,

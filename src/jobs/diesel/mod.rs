@@ -37,6 +37,16 @@ const SPARE: i64 = 1000;
 const LONGEST: usize = 40;
 
 /// What a database, or the way to it, refuses.
+///
+/// ```
+/// use drawgate::jobs::{JobError, Queue, Sqlite, StoreError};
+/// # let dir = tempfile::tempdir()?;
+/// let nowhere = Sqlite::file(dir.path().join("no such folder/shop.db"));
+/// let queue: Queue<u32, _> = Queue::builder(nowhere).open()?; // nothing is connected yet
+/// let Err(JobError::Store { cause, .. }) = queue.install() else { panic!("there is a folder") };
+/// assert!(matches!(cause.downcast_ref(), Some(StoreError::Connect(_))), "{cause}");
+/// # anyhow::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -84,6 +94,14 @@ impl From<DbError> for StoreError {
 
 /// A table of jobs, reached through connections `C` of Diesel's. Named by its aliases, [`Sqlite`](super::Sqlite) and
 /// [`Postgres`](super::Postgres).
+///
+/// ```
+/// use drawgate::jobs::{Sql, Sqlite, Store};
+/// let store: Sql<diesel::SqliteConnection> = Sqlite::file("shop.db").table("mails")?;
+/// assert_eq!(store.table_name(), "mails");
+/// assert!(Sqlite::file("shop.db").table("mails; DROP TABLE orders").is_err());
+/// # anyhow::Ok(())
+/// ```
 pub struct Sql<C> {
     url: String,
     table: String,
