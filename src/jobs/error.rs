@@ -61,14 +61,7 @@ impl fmt::Display for JobError {
         }
     }
 }
-impl Error for JobError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Store { cause, .. } => Some(&**cause),
-            _ => None,
-        }
-    }
-}
+impl Error for JobError {}
 impl From<BadOption> for JobError {
     fn from(cause: BadOption) -> Self {
         Self::BadOption(cause)

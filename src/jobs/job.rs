@@ -21,7 +21,7 @@ pub struct NewJob<J> {
     pub(super) params: J,
     pub(super) due: Due,
     pub(super) priority: i32,
-    pub(super) max_attempts: Option<i32>,
+    pub(super) max_attempts: Option<u32>,
     pub(super) notify: Option<String>,
     pub(super) unique: Option<(String, OnDuplicate)>,
     pub(super) limit_key: Option<String>,
@@ -81,9 +81,9 @@ impl<J> NewJob<J> {
         self
     }
 
-    /// How often it may be started before it has failed for good, at least once. Defaults to what the queue says.
+    /// How often it may be started before it has failed for good. At least 1. Defaults to what the queue says.
     pub fn max_attempts(mut self, n: u32) -> Self {
-        self.max_attempts = Some(i32::try_from(n).unwrap_or(i32::MAX).max(1));
+        self.max_attempts = Some(n);
         self
     }
 

@@ -187,7 +187,7 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
             (Run { attempt: row.run.attempt + 1, ..row.run }, row.run.attempt + 1 >= row.max_attempts);
         let verdict = match last {
             true => Verdict::Failed,
-            false => Verdict::Retry((queue.0.options.back_off)(u32::try_from(started.attempt).unwrap_or(1))),
+            false => Verdict::Retry(queue.back_off(u32::try_from(started.attempt).unwrap_or(1))),
         };
         let failed = self.with("failing", ctx, |store, conn| {
             let begun = store.start(conn, &[row.run], queue.0.options.execution)?;

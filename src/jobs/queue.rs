@@ -89,7 +89,7 @@ impl<J: Send + 'static, S: Store> QueueBuilder<J, S> {
     }
 
     /// How long after a failure of this attempt, counted from 1, a job is tried again. Add jitter here. Defaults to
-    /// 30 s × (attempt + 1), as EctoJob's.
+    /// 30 s × (attempt + 1), as EctoJob's; which is also what counts if it panics.
     pub fn back_off(mut self, f: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
         self.options.back_off = Box::new(f);
         self
@@ -226,6 +226,11 @@ pub(super) struct Inner<J, S: Store> {
     holds: Mutex<Vec<Weak<Hold>>>,
 }
 
+/// EctoJob's.
+fn back_off(attempt: u32) -> Duration {
+    Duration::from_secs(30).saturating_mul(attempt.saturating_add(1))
+}
+
 /// Connections that are kept while nobody uses them.
 const IDLE: usize = 4;
 /// A connection that was idle for so long is tried before it is used.
@@ -253,7 +258,7 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
                 execution: Duration::from_secs(300),
                 max_attempts: 5,
                 poll: Duration::from_secs(60),
-                back_off: Box::new(|attempt| Duration::from_secs(30) * (attempt + 1)),
+                back_off: Box::new(back_off),
                 per_key: None,
                 keep_failed: (None, None),
                 on_event: None,
@@ -282,9 +287,9 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     /// The database's; parameters that cannot be written down; a duplicate, if that is refused.
     pub fn enqueue(&self, job: impl Into<NewJob<J>>) -> Result<i64, JobError> {
         let encoded = [self.encode(job.into())?];
-        let ids = self.with("enqueuing", |store, conn| self.insert(store, conn, &encoded))?;
+        let ids = self.on_connection("enqueuing", |conn| self.enqueue_encoded(conn, &encoded))??;
         self.ring();
-        self.first(&encoded[0], &ids)
+        Ok(ids.first().copied().unwrap_or(0))
     }
 
     /// Enqueues a job in the transaction that this connection is in. It exists, and wakes workers, once that has committed.
@@ -311,9 +316,8 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
     pub fn enqueue_in(&self, tx: &mut S::Connection, job: impl Into<NewJob<J>>) -> Result<i64, JobError> {
-        let encoded = [self.encode(job.into())?];
-        let ids = self.insert(&self.0.store, tx, &encoded).map_err(|cause| self.failed("enqueuing", cause))?;
-        self.first(&encoded[0], &ids)
+        let ids = self.enqueue_encoded(tx, &[self.encode(job.into())?])?;
+        Ok(ids.first().copied().unwrap_or(0))
     }
 
     /// Enqueues many in one statement: all of them, or after an error none. Returns their numbers, in order; of one whose
@@ -383,9 +387,16 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
 
     fn encode(&self, job: NewJob<J>) -> Result<Encoded, JobError> {
         let params = (self.0.codec.encode)(&job.params).and_then(checked).map_err(JobError::Params)?;
-        let default = i32::try_from(self.0.options.max_attempts).unwrap_or(i32::MAX);
+        let max_attempts = job.max_attempts.unwrap_or(self.0.options.max_attempts);
+        if max_attempts == 0 {
+            return Err(BadOption::new("max_attempts", "at least 1", 0).into());
+        }
+        for (what, text) in [("notify", &job.notify), ("limit_key", &job.limit_key)] {
+            no_nul(what, text.as_deref())?;
+        }
+        no_nul("unique", job.unique.as_ref().map(|(key, _)| &**key))?;
         let NewJob { due, priority, notify, unique, limit_key, .. } = job;
-        let max_attempts = job.max_attempts.unwrap_or(default);
+        let max_attempts = i32::try_from(max_attempts).unwrap_or(i32::MAX);
         let job = NewJob { params: (), due, priority, max_attempts: None, notify, unique, limit_key };
         Ok(Encoded { params, max_attempts, job })
     }
@@ -395,20 +406,6 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         let ids = store.insert(conn, &rows)?;
         add(&self.0.figures.enqueued, ids.iter().flatten().count());
         Ok(ids)
-    }
-
-    fn first(&self, encoded: &Encoded, ids: &[Option<i64>]) -> Result<i64, JobError> {
-        match ids.first().copied().flatten() {
-            Some(id) => Ok(id),
-            None => self.taken(encoded, |key| {
-                let mut found = None;
-                let looked = self.with("looking", |store, conn| {
-                    found = store.find_unique(conn, key)?;
-                    Ok(())
-                });
-                Ok(looked.ok().and(found))
-            }),
-        }
     }
 
     /// What enqueuing returns if another job has the unique key.
@@ -524,6 +521,11 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         self.0.holds.lock().push(Arc::downgrade(hold));
     }
 
+    /// How long after a failure of this attempt a job is tried again. A panic in the user's function is as if there were none.
+    pub(super) fn back_off(&self, attempt: u32) -> Duration {
+        isolate(|| (self.0.options.back_off)(attempt)).unwrap_or_else(|_| back_off(attempt))
+    }
+
     pub(super) fn tell(&self, event: &JobEvent<'_>) {
         if let Some(on_event) = &self.0.options.on_event {
             let _ = isolate(|| on_event(event));
@@ -541,19 +543,8 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         doing: &'static str,
         f: impl FnOnce(&S, &mut S::Connection) -> Result<R, S::Error>,
     ) -> Result<R, JobError> {
-        let mut conn = self.take_connection(doing)?;
-        match f(&self.0.store, &mut conn) {
-            Ok(r) => {
-                self.put_connection(conn);
-                Ok(r)
-            }
-            Err(cause) => {
-                if !self.0.store.is_broken(&mut conn) {
-                    self.put_connection(conn);
-                }
-                Err(self.failed(doing, cause))
-            }
-        }
+        let done = self.on_connection(doing, |conn| f(&self.0.store, conn))?;
+        done.map_err(|cause| self.failed(doing, cause))
     }
 
     fn with_any(
@@ -561,16 +552,25 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         doing: &'static str,
         f: impl FnOnce(&S, &mut S::Connection) -> anyhow::Result<()>,
     ) -> Result<(), JobError> {
+        let done = self.on_connection(doing, |conn| f(&self.0.store, conn))?;
+        done.map_err(|cause| {
+            add(&self.0.figures.troubles, usize::from(cause.is::<S::Error>()));
+            JobError::Store { table: self.0.store.table_name().to_owned(), doing, cause: cause.into() }
+        })
+    }
+
+    /// The same with whatever error; a connection that is of no more use is not kept.
+    fn on_connection<R, E>(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&mut S::Connection) -> Result<R, E>,
+    ) -> Result<Result<R, E>, JobError> {
         let mut conn = self.take_connection(doing)?;
-        let done = f(&self.0.store, &mut conn);
+        let done = f(&mut conn);
         if done.is_ok() || !self.0.store.is_broken(&mut conn) {
             self.put_connection(conn);
         }
-        done.map_err(|cause| JobError::Store {
-            table: self.0.store.table_name().to_owned(),
-            doing,
-            cause: cause.into(),
-        })
+        Ok(done)
     }
 
     fn take_connection(&self, doing: &'static str) -> Result<S::Connection, JobError> {
@@ -621,6 +621,14 @@ impl Encoded {
             unique_key: self.job.unique.as_ref().map(|(key, _)| key.as_str()),
             limit_key: self.job.limit_key.as_deref(),
         }
+    }
+}
+
+/// Text that both databases can hold.
+fn no_nul(option: &'static str, text: Option<&str>) -> Result<(), BadOption> {
+    match text.filter(|text| text.contains('\0')) {
+        Some(text) => Err(BadOption::new(option, "text without a NUL", format!("{text:?}"))),
+        None => Ok(()),
     }
 }
 

@@ -126,7 +126,6 @@ pub enum Due {
 /// # anyhow::Ok(())
 /// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct NewRow<'a> {
     /// Its parameters, in JSON.
     pub params: &'a str,
@@ -142,6 +141,14 @@ pub struct NewRow<'a> {
     pub unique_key: Option<&'a str>,
     /// Jobs with the same one are worked on a few at a time.
     pub limit_key: Option<&'a str>,
+}
+
+impl<'a> NewRow<'a> {
+    /// With the queue's defaults: due at once, priority 0, five attempts.
+    pub fn new(params: &'a str) -> Self {
+        let (notify, unique_key, limit_key) = (None, None, None);
+        Self { params, due: Due::Now, priority: 0, max_attempts: 5, notify, unique_key, limit_key }
+    }
 }
 
 /// A job that was reserved.
@@ -323,7 +330,6 @@ pub struct Swept {
 /// # anyhow::Ok(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct JobRow {
     /// Its number.
     pub id: i64,
@@ -347,6 +353,8 @@ pub struct JobRow {
     pub notify: Option<String>,
     /// No two jobs that have not failed have the same one.
     pub unique_key: Option<String>,
+    /// Jobs with the same one are worked on a few at a time.
+    pub limit_key: Option<String>,
     /// When it was enqueued.
     pub inserted_at: SystemTime,
     /// When its row was changed last.

@@ -219,7 +219,7 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
     /// Ends a run that did not end well.
     fn not_done(&mut self, job: &Job<J>, ran: Result<anyhow::Result<Outcome>, std::sync::Arc<str>>) {
         let again = |delay| if job.is_last_attempt() { Verdict::Failed } else { Verdict::Retry(delay) };
-        let back_off = || (self.queue.0.options.back_off)(job.attempt());
+        let back_off = || self.queue.back_off(job.attempt());
         let (verdict, cause) = match ran {
             Ok(Ok(Outcome::Done)) => return,
             Ok(Ok(Outcome::Retry(delay))) => (again(delay), "it is to be tried again".to_owned()),

@@ -123,8 +123,8 @@ impl<J: Send + 'static, S: Store> WorkersBuilder<J, S> {
         self
     }
 
-    /// Registers the producer under this name in its runtime; the threads have it with a number. Defaults to `jobs` and a
-    /// number.
+    /// Registers the producer under this name in its runtime, and the threads under it with a number. Defaults to a name made
+    /// of the kind and a number, which for the producer is not registered.
     pub fn name(mut self, name: impl AsName) -> Self {
         self.name = Some(name.to_name());
         self

@@ -18,6 +18,7 @@ on_both! {
     p79_a_lease_is_extended_while_its_handler_lives_and_no_longer
     a_job_that_is_cancelled_while_it_runs_is_told_and_leaves_nothing
     a_job_that_kills_its_process_is_started_alone_the_next_time
+    a_back_off_that_panics_ends_no_worker
 }
 
 /// A handler behind a gate: tells each job, and goes on when it is let.
@@ -238,4 +239,18 @@ fn p77_a_queue_outlives_a_file_that_somebody_else_has_locked() {
         assert_eq!(queue.counts().unwrap().total(), 0);
     }
     run(body);
+}
+
+fn a_back_off_that_panics_ends_no_worker<D: Db>(db: &D) {
+    let queue = db.builder::<u32>().back_off(|_| panic!("no idea")).open().unwrap();
+    queue.install().unwrap();
+    queue.enqueue_all([1, 2]).unwrap();
+    let fail = |_: &drawgate::jobs::Job<u32>, _: &mut drawgate::jobs::Finish<'_, D::Store>| -> anyhow::Result<()> {
+        anyhow::bail!("no good")
+    };
+    let workers = queue.work(fail).threads(1).spawn().unwrap();
+    until(|| queue.stats().retried == 2);
+    workers.stop(LIMIT).unwrap();
+    let all = queue.list(&Filter::new().state(JobState::Retry)).unwrap();
+    assert_eq!(all[0].schedule.duration_since(all[0].updated_at).unwrap().as_secs(), 60);
 }

@@ -33,6 +33,8 @@ on_both! {
     p76_an_older_table_is_brought_up_to_date
     p76_a_table_of_a_newer_version_is_refused
     a_unique_key_is_had_by_one_job_at_a_time
+    a_unique_key_is_kept_within_a_transaction
+    what_is_beyond_all_measure_is_cut_or_refused
     a_paused_queue_gives_out_nothing
     failed_jobs_are_pruned_by_age_and_number
     a_page_of_jobs_at_a_time
@@ -334,4 +336,40 @@ fn a_page_of_jobs_at_a_time<D: Db>(db: &D) {
     assert!(page(&Filter::new().state(JobState::Failed)).is_empty());
     assert!(queue.cancel(ids[0]).unwrap() && !queue.cancel(ids[0]).unwrap());
     assert_eq!(page(&Filter::new()), ids[1..]);
+}
+
+fn a_unique_key_is_kept_within_a_transaction<D: Db>(db: &D) {
+    let (queue, store, mut conn) = (db.queue::<u32>(), db.store(), db.conn());
+    let job = || NewJob::new(1).unique("report");
+    store
+        .transaction(&mut conn, &mut |tx| {
+            let first = queue.enqueue_in(tx, job())?;
+            assert_eq!(queue.enqueue_in(tx, job())?, first);
+            assert_eq!(queue.enqueue_all_in(tx, [job(), job()])?, [first, first]);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(queue.counts().unwrap().total(), 1);
+}
+
+fn what_is_beyond_all_measure_is_cut_or_refused<D: Db>(db: &D) {
+    let queue = db.builder::<u32>().reservation(Duration::MAX).execution(Duration::MAX).open().unwrap();
+    queue.install().unwrap();
+    queue.enqueue(NewJob::new(1).schedule_in(Duration::MAX).max_attempts(u32::MAX)).unwrap();
+    db.execute("UPDATE {t} SET state = 'AVAILABLE', attempt = 1000000");
+    let (store, mut conn) = (db.store(), db.conn());
+    let run = store.claim(&mut conn, 1, Duration::MAX, None).unwrap()[0].run;
+    store.start(&mut conn, &[run], Duration::MAX).unwrap();
+    let run = Run { attempt: run.attempt + 1, ..run };
+    assert_eq!(store.extend(&mut conn, &[run], Duration::MAX).unwrap(), [run.id]);
+    assert!(store.fail(&mut conn, run, Verdict::Retry(Duration::MAX), "later").unwrap());
+    assert!(store.sweep(&mut conn).unwrap().next.unwrap() > Duration::from_secs(86_400 * 365 * 90));
+    for refused in [
+        NewJob::new(1).max_attempts(0),
+        NewJob::new(1).unique("a\0b"),
+        NewJob::new(1).limit_key("a\0b"),
+        NewJob::new(1).notify("a\0b"),
+    ] {
+        assert!(matches!(queue.enqueue(refused).unwrap_err(), JobError::BadOption(_)));
+    }
 }

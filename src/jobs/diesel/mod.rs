@@ -125,6 +125,8 @@ pub trait Driver: diesel::Connection + Send + 'static {
     const STATEMENTS: Statements<&'static str>;
     /// Whether lists of runs are bound as one value in JSON; else as two arrays.
     const PAIRS_AS_JSON: bool;
+    /// Whether a table's name may begin with a schema.
+    const SCHEMAS: bool;
     fn open(url: &str, patience: Duration) -> Result<Self, StoreError>
     where
         Self: Sized;
@@ -160,7 +162,7 @@ impl<C: Driver> Sql<C> {
                 && letters.all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && name.len() <= LONGEST
         };
-        if !is_name(table) || !schema.is_none_or(is_name) {
+        if !is_name(table) || !schema.is_none_or(|schema| C::SCHEMAS && is_name(schema)) {
             let must = format!("at most {LONGEST} letters, digits and underscores, and no digit first");
             return Err(BadOption::new("table", must, name));
         }
@@ -215,16 +217,24 @@ impl Pairs {
     }
 }
 
+/// At most a hundred years: what is added to a time must still be one.
 fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2).min(i64::MAX / 2)
+    const LONGEST: i64 = 100 * 366 * 86_400_000;
+    i64::try_from(time.as_millis()).unwrap_or(LONGEST).min(LONGEST)
 }
 /// Milliseconds since 1970, where a due time is one; and those from now, where it is a delay.
 fn due(due: Due) -> (Option<i64>, i64) {
     match due {
         Due::Now => (None, 0),
         Due::In(delay) => (None, millis(delay)),
-        Due::At(time) => (Some(time.duration_since(UNIX_EPOCH).map_or(0, millis)), 0),
+        Due::At(time) => (Some(since_1970(time)), 0),
     }
+}
+/// At most the year 9999.
+fn since_1970(time: SystemTime) -> i64 {
+    const LAST: i64 = 253_402_300_799_000;
+    let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(time.as_millis()).unwrap_or(LAST).min(LAST)
 }
 fn time(millis: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
@@ -392,7 +402,7 @@ where
     }
 
     fn tick(&self, conn: &mut C, name: &str, tick: SystemTime) -> Result<bool, StoreError> {
-        let tick = tick.duration_since(UNIX_EPOCH).map_or(0, millis);
+        let tick = since_1970(tick);
         // Of one length, so that later ones are greater as text.
         let (name, tick) = (format!("tick {name}"), format!("{tick:020}"));
         let binds = [Bind::Text(&name), Bind::Text(&tick)];
@@ -537,6 +547,7 @@ where
                 last_error: row.last_error,
                 notify: row.notify,
                 unique_key: row.unique_key,
+                limit_key: row.limit_key,
                 inserted_at: time(row.inserted_at),
                 updated_at: time(row.updated_at),
             })

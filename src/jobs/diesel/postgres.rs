@@ -30,6 +30,7 @@ impl Postgres {
 impl Driver for PgConnection {
     const STATEMENTS: Statements<&'static str> = STATEMENTS;
     const PAIRS_AS_JSON: bool = false;
+    const SCHEMAS: bool = true;
 
     fn open(url: &str, _: Duration) -> Result<Self, StoreError> {
         let mut conn = Self::establish(url)?;
@@ -149,7 +150,7 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
  WHERE s.value < excluded.value",
     now: "SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS v",
     start: "UPDATE {t} j SET state = 'IN_PROGRESS', attempt = j.attempt + 1,
-  expires = statement_timestamp() + ? * (j.attempt + 1) * interval '1 millisecond', updated_at = statement_timestamp()
+  expires = statement_timestamp() + ? * least(j.attempt + 1, 100) * interval '1 millisecond', updated_at = statement_timestamp()
  FROM unnest(?::text::bigint[], ?::text::integer[]) AS d(id, attempt)
  WHERE j.id = d.id AND j.attempt = d.attempt AND j.state = 'RESERVED' AND j.expires >= statement_timestamp()
  RETURNING j.id AS v",
@@ -168,7 +169,7 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
   free AS MATERIALIZED (SELECT j.id FROM {t} j JOIN d USING (id, attempt)
    WHERE j.state = 'IN_PROGRESS' FOR UPDATE OF j SKIP LOCKED),
   extended AS (UPDATE {t} j
-   SET expires = statement_timestamp() + ? * j.attempt * interval '1 millisecond', updated_at = statement_timestamp()
+   SET expires = statement_timestamp() + ? * least(j.attempt, 100) * interval '1 millisecond', updated_at = statement_timestamp()
    FROM free WHERE j.id = free.id)
  SELECT j.id AS v FROM {t} j JOIN d USING (id, attempt) WHERE j.state = 'IN_PROGRESS'",
     // Few at a time: with a great limit the planner reads the whole table.
@@ -197,7 +198,7 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
     counts: "SELECT state AS word, count(*) AS v FROM {t} GROUP BY state",
     list: "SELECT id, state, attempt, max_attempts, priority, params::text AS params,
   (extract(epoch FROM schedule) * 1000)::bigint AS schedule, (extract(epoch FROM expires) * 1000)::bigint AS expires,
-  last_error, notify, unique_key, (extract(epoch FROM inserted_at) * 1000)::bigint AS inserted_at,
+  last_error, notify, unique_key, limit_key, (extract(epoch FROM inserted_at) * 1000)::bigint AS inserted_at,
   (extract(epoch FROM updated_at) * 1000)::bigint AS updated_at
  FROM {t} WHERE id > ? AND (? = '' OR state = ?) ORDER BY id LIMIT ?",
     bell: "LISTEN \"{c}\"",

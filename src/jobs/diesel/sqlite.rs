@@ -27,7 +27,8 @@ impl Sqlite {
     /// The database in this file, which need not be there yet, and a table named `jobs`. Nothing is opened yet. A
     /// database in memory is no place for a queue: each connection would have one of its own.
     pub fn file(path: impl AsRef<std::path::Path>) -> Self {
-        Self::new(&path.as_ref().to_string_lossy())
+        // A path that is not UTF-8 cannot be opened, which is said then: no path holds a NUL.
+        Self::new(path.as_ref().to_str().unwrap_or("not UTF-8\0"))
     }
 
     /// How long a connection waits while another one writes, before its statement fails. Defaults to 5 s.
@@ -41,6 +42,7 @@ impl Sqlite {
 impl Driver for SqliteConnection {
     const STATEMENTS: Statements<&'static str> = STATEMENTS;
     const PAIRS_AS_JSON: bool = true;
+    const SCHEMAS: bool = false;
 
     fn open(path: &str, patience: Duration) -> Result<Self, StoreError> {
         let mut conn = Self::establish(path)?;
@@ -177,7 +179,7 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
     start: concat!(
         "UPDATE {t} SET state = 'IN_PROGRESS', attempt = attempt + 1, expires = ",
         now!(),
-        " + ? * (attempt + 1), updated_at = ",
+        " + ? * min(attempt + 1, 100), updated_at = ",
         now!(),
         " WHERE (id, attempt) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
   AND state = 'RESERVED' AND expires >= ",
@@ -203,7 +205,7 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
     extend: concat!(
         "UPDATE {t} SET expires = ",
         now!(),
-        " + ? * attempt, updated_at = ",
+        " + ? * min(attempt, 100), updated_at = ",
         now!(),
         " WHERE (id, attempt) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?)) AND state = 'IN_PROGRESS'
  RETURNING id AS v"
@@ -247,7 +249,7 @@ INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
     counts: "SELECT state AS word, count(*) AS v FROM {t} GROUP BY state",
     list:
         "SELECT id, state, attempt, max_attempts, priority, params, schedule, expires, last_error, notify, unique_key,
-  inserted_at, updated_at FROM {t} WHERE id > ? AND (? = '' OR state = ?) ORDER BY id LIMIT ?",
+  limit_key, inserted_at, updated_at FROM {t} WHERE id > ? AND (? = '' OR state = ?) ORDER BY id LIMIT ?",
     // When the next job is due; -1 if one is available, and may be claimed.
     bell: "SELECT CASE
   WHEN EXISTS (SELECT 1 FROM {t} WHERE state = 'AVAILABLE') AND NOT EXISTS (SELECT 1 FROM {s} WHERE name = 'paused') THEN -1

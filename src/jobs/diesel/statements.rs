@@ -196,6 +196,8 @@ pub struct Listed {
     pub notify: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub unique_key: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub limit_key: Option<String>,
     #[diesel(sql_type = BigInt)]
     pub inserted_at: i64,
     #[diesel(sql_type = BigInt)]
