@@ -1,7 +1,7 @@
 //! What the SQLite bell waits for: writes to the database's log, by inotify; elsewhere than on Linux, and where inotify
 //! fails, the passing of time.
 
-pub(super) use imp::pair;
+pub(super) use imp::{Watch, pair};
 use std::time::Duration;
 
 /// How often it is to be looked where nothing tells of writes.
@@ -13,12 +13,11 @@ pub(super) enum Woken {
     /// Nobody listens any more.
     Ended,
     /// Something was written.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing tells of it"))]
     Event,
     /// Time has passed.
     InVain,
 }
-
-pub(super) use imp::Watch;
 
 #[cfg(target_os = "linux")]
 mod imp {
