@@ -54,7 +54,11 @@ impl Hold {
     pub(super) fn began(&self, run: Run) -> StopToken {
         let token = StopToken::new();
         let held = Held { attempt: run.attempt, token: token.clone(), cancelled: false };
-        self.state.lock().in_progress.insert(run.id, held);
+        // An earlier run of it that went on here, after its lease had run out, has lost it.
+        let earlier = self.state.lock().in_progress.insert(run.id, held);
+        if let Some(earlier) = earlier {
+            earlier.token.stop();
+        }
         token
     }
 

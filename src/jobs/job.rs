@@ -292,9 +292,13 @@ impl<J> Job<J> {
     }
 
     /// Says that there is no use in going on: the job was cancelled, somebody else has taken it over, or the workers were to
-    /// stop and their time is up. For handlers that take long; what a job does after that is not committed.
+    /// stop and their time is up. For handlers that take long. Of a job that was cancelled or taken over nothing is committed.
     pub fn token(&self) -> StopToken {
         self.token.clone()
+    }
+
+    pub(super) fn hold(&self) -> &Hold {
+        &self.slip.hold
     }
 
     /// Whether it was cancelled in this process.

@@ -7,6 +7,7 @@ use super::store::Store;
 use crate::error::{BadOption, SpawnError};
 use crate::registry::AsName;
 use crate::stage::{Consumer, Context, Events, Init, StageRef, TimerId, consumer_with};
+use crate::sync::isolate;
 use crate::{Name, Runtime};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -149,17 +150,27 @@ struct Ticking<J, S: Store> {
 
 impl<J: Send + 'static, S: Store> Ticking<J, S> {
     /// Enqueues what is due. Returns how long it is until the next tick.
-    fn tick(&mut self) -> Result<Option<Duration>, JobError> {
+    fn tick(&mut self, ctx: &Context<'_>) -> Result<Option<Duration>, JobError> {
         let now = self.queue.with("looking at the clock", |store, conn| store.now(conn))?;
+        let mut refused = None;
         for entry in &mut self.entries {
             let due = entry.next.as_ref().is_some_and(|next| SystemTime::from(*next) <= now);
             if let Some(tick) = entry.latest(now).filter(|_| due).map(SystemTime::from) {
-                let job = (entry.make)(tick);
-                self.queue.enqueue_once(&entry.name, tick, job)?;
+                match isolate(|| (entry.make)(tick)) {
+                    Ok(job) => match self.queue.enqueue_once(&entry.name, tick, job) {
+                        Err(cause @ JobError::Store { .. }) => return Err(cause), // is tried again
+                        Err(cause) => refused = Some(cause),
+                        Ok(()) => {}
+                    },
+                    Err(message) => refused = Some(JobError::Params(anyhow::anyhow!("panicked: {message}"))),
+                }
             }
             if due || entry.next.is_none() {
                 entry.next = entry.after(now);
             }
+        }
+        if let Some(cause) = refused {
+            ctx.report(&cause.into()); // this tick of it is left out
         }
         let next = self.entries.iter().filter_map(|entry| entry.next.map(SystemTime::from)).min();
         // A little later than the tick, so that the database's clock, which is coarser, has seen it.
@@ -167,7 +178,7 @@ impl<J: Send + 'static, S: Store> Ticking<J, S> {
     }
 
     fn go_on(&mut self, ctx: &mut Context<'_>) -> anyhow::Result<()> {
-        match self.tick() {
+        match self.tick(ctx) {
             Ok(next) => {
                 self.trouble = false;
                 // In steps: the timer's clock and the database's drift apart, and zones change theirs.
@@ -188,7 +199,7 @@ impl<J: Send + 'static, S: Store> Consumer for Ticking<J, S> {
     type Event = Infallible;
 
     fn init(&mut self, ctx: &mut Context<'_>) -> anyhow::Result<Init> {
-        let next = self.tick()?;
+        let next = self.tick(ctx)?;
         next.map(|next| ctx.send_after(next.min(Duration::from_secs(3600)))).transpose()?;
         Ok(Init::Ready)
     }

@@ -10,14 +10,20 @@ use super::stats::{JobEvent, add};
 use super::store::{Listening, Row, Run, Store, Verdict};
 use crate::ExitReason;
 use crate::stage::{Builder, Context, Doorbell, Init, Producer, ProducerKind, TimerId, producer_with};
-use crate::sync::{Arc, Clock};
+use crate::sync::{Arc, Clock, isolate};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The most that one claim asks for.
 const MOST: usize = 1000;
+/// So many claims in a row, before anything else has its turn.
+const ROUNDS: usize = 10;
+/// How long it waits, where jobs have limit keys, before it looks whether there is room for one more.
+const ROOM: Duration = Duration::from_secs(1);
 /// After a ring the next due time is looked up within this, once for all rings meanwhile.
 const SOON: Duration = Duration::from_millis(100);
+/// And when what is due is locked by somebody.
+const LOCKED: Duration = Duration::from_millis(500);
 /// How long it waits after the database failed it, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -88,7 +94,8 @@ pub struct JobProducer<J, S: Store> {
 
 struct Sweep {
     timer: TimerId,
-    at: Instant,
+    /// None if that is beyond all times.
+    at: Option<Instant>,
 }
 
 type Ctx<'a, 'b, J> = &'a mut Context<'b, Reserved<J>>;
@@ -111,7 +118,6 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
         match done {
             Ok((r, conn)) => {
                 self.conn = Some(conn);
-                self.trouble = None;
                 Some(r)
             }
             Err(cause) => {
@@ -129,7 +135,7 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
     }
 
     fn sweeps_within(&self, time: Duration) -> bool {
-        self.sweep.as_ref().is_some_and(|sweep| sweep.at <= Clock::Real.now() + time)
+        self.sweep.as_ref().and_then(|sweep| sweep.at).is_some_and(|at| at <= Clock::Real.now() + time)
     }
 
     fn set_sweep(&mut self, after: Duration, ctx: Ctx<'_, '_, J>) {
@@ -137,7 +143,7 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
             ctx.cancel_timer(sweep.timer);
         }
         self.sweep = match ctx.send_after(after) {
-            Ok(timer) => Some(Sweep { timer, at: Clock::Real.now() + after }),
+            Ok(timer) => Some(Sweep { timer, at: Clock::Real.now().checked_add(after) }),
             Err(_) => None, // the runtime's timer is full: the next demand or ring looks again
         };
     }
@@ -148,9 +154,16 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
         if self.trouble.is_some() && !something_new {
             return; // the sweep that is set tries again
         }
-        loop {
+        for _ in 0..ROUNDS {
             let wanted = ctx.demand();
-            if wanted == 0 || (!something_new && wanted < ctx.me().stats().buffered) {
+            if wanted == 0 || ctx.is_stopping() {
+                return;
+            }
+            if !something_new && wanted < ctx.me().stats().buffered {
+                // Those who asked may have grown slow, and ask no more for a while.
+                if !self.sweeps_within(SOON) {
+                    self.set_sweep(SOON, ctx);
+                }
                 return;
             }
             let (limit, lease) = (wanted.min(MOST), self.queue.0.options.reservation);
@@ -169,18 +182,32 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
                 }
             }
             ctx.flush();
-            if all < limit {
-                return;
+            self.trouble = None;
+            match per_key {
+                None if all < limit => return,
+                // Others of the same keys may have stood before those that can be had.
+                Some(_) if all == 0 => return self.look_again_for_room(ctx),
+                _ => {}
             }
+        }
+        // Others want something of this thread, too: what is left comes after that.
+        self.hold.ring();
+    }
+
+    /// Jobs of a limit key may be kept back by those in other processes, which nobody tells of when they end.
+    fn look_again_for_room(&mut self, ctx: Ctx<'_, '_, J>) {
+        if !self.sweeps_within(ROOM) {
+            self.set_sweep(ROOM, ctx);
         }
     }
 
     /// Reads a job's parameters. One that does not parse fails, as if a handler had said so.
     fn read(&mut self, mut row: Row, ctx: Ctx<'_, '_, J>) -> Option<Reserved<J>> {
         let slip = Slip::new(&mut row, &self.hold);
-        let cause = match (self.queue.0.codec.decode)(&row.params) {
-            Ok(params) => return Some(Reserved { params, slip }),
-            Err(cause) => format!("its parameters do not parse: {cause:#}"),
+        let cause = match isolate(|| (self.queue.0.codec.decode)(&row.params)) {
+            Ok(Ok(params)) => return Some(Reserved { params, slip }),
+            Ok(Err(cause)) => format!("its parameters do not parse: {cause:#}"),
+            Err(message) => format!("its parameters do not parse: panicked: {message}"),
         };
         let queue = self.queue.clone();
         let (started, last) =
@@ -223,15 +250,18 @@ impl<J: Send + 'static, S: Store> JobProducer<J, S> {
         }
     }
 
-    /// Makes available what is due, and says when it does so next.
-    fn sweep(&mut self, ctx: Ctx<'_, '_, J>) {
+    /// Makes available what is due, and says when it does so next. Returns whether the database is well.
+    fn sweep(&mut self, ctx: Ctx<'_, '_, J>) -> bool {
         let poll = self.queue.0.options.poll;
-        if let Some(swept) = self.with("sweeping", ctx, |store, conn| store.sweep(conn)) {
-            add(&self.queue.0.figures.failed, swept.failed);
-            let next = swept.next.map_or(poll, |next| next.clamp(Duration::from_millis(1), poll));
-            self.set_sweep(next, ctx);
-            self.prune(ctx);
-        }
+        let Some(swept) = self.with("sweeping", ctx, |store, conn| store.sweep(conn)) else { return false };
+        add(&self.queue.0.figures.failed, swept.failed);
+        // What is due and was not to be had is locked by somebody, as by a handler that outlives its lease.
+        let nothing = swept.due + swept.expired + swept.failed == 0;
+        let least = if nothing { LOCKED } else { Duration::from_millis(1) };
+        let next = swept.next.map_or(poll, |next| if next.is_zero() { least } else { next });
+        self.set_sweep(next.max(Duration::from_millis(1)).min(poll), ctx);
+        self.prune(ctx);
+        true
     }
 
     /// Removes old failed jobs, at most once a `poll`.
@@ -276,7 +306,7 @@ impl<J: Send + 'static, S: Store> Producer for JobProducer<J, S> {
         self.bell = Some(bell);
         queue.add_hold(&self.hold);
         self.listen(ctx);
-        self.sweep(ctx); // after the bell: what came before it is found
+        let _ = self.sweep(ctx); // after the bell: what came before it is found
         self.beat = Some(ctx.send_interval(queue.0.options.execution / 3)?);
         Ok(Init::Ready)
     }
@@ -300,9 +330,13 @@ impl<J: Send + 'static, S: Store> Producer for JobProducer<J, S> {
             }
         } else {
             self.sweep = None;
+            // What is worked on here must not be found expired, if that is only because the database was away.
+            self.beat(ctx);
             self.give_back(ctx);
-            self.sweep(ctx);
-            if self.trouble.is_none() {
+            if self.sweep(ctx) {
+                if ctx.demand() == 0 {
+                    self.trouble = None;
+                }
                 self.claim(true, ctx);
             }
         }
@@ -311,6 +345,19 @@ impl<J: Send + 'static, S: Store> Producer for JobProducer<J, S> {
 
     fn terminate(&mut self, _: &ExitReason) {
         self.listening = None;
+    }
+}
+
+impl<J, S: Store> Drop for JobProducer<J, S> {
+    /// Gives back what stood in its lane when it ended, and what it had not got round to.
+    fn drop(&mut self) {
+        let runs = self.hold.take_returned();
+        if let (Some(conn), false) = (&mut self.conn, runs.is_empty()) {
+            match self.queue.0.store.give_back(conn, &runs) {
+                Ok(n) => add(&self.queue.0.figures.given_back, n),
+                Err(_) => self.hold.put_returned(runs), // the workers' handle tries again; else their reservations run out
+            }
+        }
     }
 }
 

@@ -233,6 +233,8 @@ fn back_off(attempt: u32) -> Duration {
 
 /// Connections that are kept while nobody uses them.
 const IDLE: usize = 4;
+/// How often a job is enqueued whose unique key another one has each time, and no job has when that is looked for.
+const KEEP_TRIES: u32 = 100;
 /// A connection that was idle for so long is tried before it is used.
 const STALE: Duration = Duration::from_secs(5);
 
@@ -363,7 +365,7 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         self.with_any("enqueuing", |store, conn| {
             store.transaction(conn, &mut |conn| {
                 if store.tick(conn, name, tick)? {
-                    self.insert(store, conn, &encoded)?; // one whose unique key is taken is there already
+                    self.insert(conn, &encoded)?; // one whose unique key is taken is there already
                 }
                 Ok(())
             })
@@ -376,13 +378,27 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         jobs.into_iter().map(|job| self.encode(job.into())).collect()
     }
 
+    /// Inserts, and finds the jobs that have the unique keys already.
     fn enqueue_encoded(&self, conn: &mut S::Connection, encoded: &[Encoded]) -> Result<Vec<i64>, JobError> {
-        let ids = self.insert(&self.0.store, conn, encoded).map_err(|cause| self.failed("enqueuing", cause))?;
-        let kept = |(encoded, id): (&Encoded, Option<i64>)| match id {
-            Some(id) => Ok(id),
-            None => self.taken(encoded, |key| self.0.store.find_unique(conn, key)),
-        };
-        encoded.iter().zip(ids).map(kept).collect()
+        let ids = self.insert(conn, encoded)?;
+        encoded.iter().zip(ids).map(|(encoded, id)| id.map_or_else(|| self.keep(conn, encoded), Ok)).collect()
+    }
+
+    /// What enqueuing returns if another job has the unique key.
+    fn keep(&self, conn: &mut S::Connection, encoded: &Encoded) -> Result<i64, JobError> {
+        let Some((key, then)) = &encoded.job.unique else { return Ok(0) };
+        for _ in 0..KEEP_TRIES {
+            let found = self.0.store.find_unique(conn, key).map_err(|cause| self.failed("enqueuing", cause))?;
+            match (found, then) {
+                (Some(id), OnDuplicate::Keep) => return Ok(id),
+                (id, OnDuplicate::Refuse) => return Err(JobError::Duplicate { key: key.clone(), id }),
+                (None, OnDuplicate::Keep) => {} // that job has been done since: it will not do for this one
+            }
+            if let Some(id) = self.insert(conn, std::slice::from_ref(encoded))?.pop().flatten() {
+                return Ok(id);
+            }
+        }
+        Err(JobError::Duplicate { key: key.clone(), id: None })
     }
 
     fn encode(&self, job: NewJob<J>) -> Result<Encoded, JobError> {
@@ -401,25 +417,11 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
         Ok(Encoded { params, max_attempts, job })
     }
 
-    fn insert(&self, store: &S, conn: &mut S::Connection, encoded: &[Encoded]) -> Result<Vec<Option<i64>>, S::Error> {
+    fn insert(&self, conn: &mut S::Connection, encoded: &[Encoded]) -> Result<Vec<Option<i64>>, JobError> {
         let rows: Vec<_> = encoded.iter().map(Encoded::row).collect();
-        let ids = store.insert(conn, &rows)?;
+        let ids = self.0.store.insert(conn, &rows).map_err(|cause| self.failed("enqueuing", cause))?;
         add(&self.0.figures.enqueued, ids.iter().flatten().count());
         Ok(ids)
-    }
-
-    /// What enqueuing returns if another job has the unique key.
-    fn taken(
-        &self,
-        encoded: &Encoded,
-        find: impl FnOnce(&str) -> Result<Option<i64>, S::Error>,
-    ) -> Result<i64, JobError> {
-        let Some((key, then)) = &encoded.job.unique else { return Ok(0) };
-        let id = find(key).map_err(|cause| self.failed("enqueuing", cause))?;
-        match (then, id) {
-            (OnDuplicate::Keep, Some(id)) => Ok(id),
-            (OnDuplicate::Keep | OnDuplicate::Refuse, id) => Err(JobError::Duplicate { key: key.clone(), id }),
-        }
     }
 
     // ---- what stands in the table
@@ -459,14 +461,16 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     }
 
     /// Removes a job, whatever its state. One that is being worked on in this process is told by its token, and what it
-    /// writes in its transaction is rolled back; elsewhere it is told when its lease is next extended. Returns whether there
-    /// was such a job.
+    /// writes in its transaction is rolled back; elsewhere it is told when its lease is next extended, and one that is inside
+    /// its transaction there is left alone. Returns whether it is, or will be, gone.
     ///
     /// # Errors
     /// The database's.
     pub fn cancel(&self, id: i64) -> Result<bool, JobError> {
         let here = self.holds().iter().filter(|hold| hold.cancel(id)).count() > 0;
         let gone = self.with("cancelling", |store, conn| store.cancel(conn, id))?;
+        // One that has begun between the two.
+        let here = here || self.holds().iter().filter(|hold| hold.cancel(id)).count() > 0;
         Ok(here || gone.is_some())
     }
 

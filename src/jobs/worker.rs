@@ -1,6 +1,7 @@
 //! Begins jobs, has a handler work on them, and ends them: on one thread, with one connection.
 
 use super::error::JobError;
+use super::hold::Hold;
 use super::job::{Job, Outcome, Reserved};
 use super::queue::Queue;
 use super::stats::{JobEvent, add};
@@ -130,11 +131,12 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         };
         // If that is not to be had they are given back as they are dropped.
         let Some(started) = started else { return VecDeque::new() };
-        let started: HashSet<i64> = started.into_iter().collect();
+        let mut started: HashSet<i64> = started.into_iter().collect();
         add(&self.queue.0.figures.started, started.len());
         let mut next = VecDeque::with_capacity(jobs.len());
         for job in jobs {
-            match (together(&job), started.contains(&job.id())) {
+            // Taken out: a reservation that ran out while it stood in the lane may have been made anew, and stand there twice.
+            match (together(&job), started.remove(&job.id())) {
                 (true, true) => next.push_back(Next::Started(job.started())),
                 (true, false) => {
                     add(&self.queue.0.figures.lost, 1);
@@ -161,21 +163,22 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         f: impl FnOnce(&Job<J>, &mut Finish<'_, S>) -> anyhow::Result<R>,
     ) {
         let (begun, queue) = (Clock::Real.now(), self.queue.clone());
-        let mut finish =
-            Finish { store: &queue.0.store, conn: &mut self.conn, run: job.run, committed: false, lost: false };
+        let mut finish = Finish::new(&queue.0.store, &mut self.conn, &job);
         let ran = isolate(|| f(&job, &mut finish).map(Into::into));
-        let (committed, lost) = (finish.committed, finish.lost);
+        let ended = finish.ended;
         queue.0.figures.add_worked(Clock::Real.now().saturating_duration_since(begun));
-        match ran {
-            _ if committed => self.done(&job),
-            _ if lost => self.lost(&job),
-            Ok(Ok(Outcome::Done)) => {
+        self.forget_after_panic(&ran);
+        match (ended, ran) {
+            (Ended::Committed, _) => self.done(&job),
+            (Ended::Lost, _) => self.lost(&job),
+            (Ended::Not, Ok(Ok(Outcome::Done))) => {
                 self.finished.push(job);
                 if self.finished.len() >= BATCH {
                     self.flush();
                 }
             }
-            ran => self.not_done(&job, ran),
+            (Ended::Failed, Ok(Ok(Outcome::Done))) => self.not_done(&job, Ok(Err(CommitFailed.into()))),
+            (Ended::Not | Ended::Failed, ran) => self.not_done(&job, ran),
         }
     }
 
@@ -185,33 +188,59 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         f: impl FnOnce(&mut S::Connection, &Job<J>) -> anyhow::Result<R>,
     ) {
         let (begun, queue) = (Clock::Real.now(), self.queue.clone());
-        let mut outcome = Outcome::Done;
-        let mut finish =
-            Finish { store: &queue.0.store, conn: &mut self.conn, run: job.run, committed: false, lost: false };
-        let ran = isolate(|| {
-            finish.commit(|tx| {
-                outcome = f(tx, &job)?.into();
-                // Anything else is rolled back.
-                if outcome == Outcome::Done { Ok(()) } else { Err(NotDone.into()) }
-            })
-        });
-        let (committed, lost) = (finish.committed, finish.lost);
+        let (mut f, mut outcome, mut pause) = (Some(f), Outcome::Done, Pause::default());
+        let (ended, ran) = loop {
+            let mut finish = Finish::new(&queue.0.store, &mut self.conn, &job);
+            let ran = isolate(|| {
+                finish.commit(|tx| {
+                    outcome = f.take().map_or(Ok(Outcome::Done), |f| f(tx, &job).map(Into::into))?;
+                    // Anything else is rolled back.
+                    if outcome == Outcome::Done { Ok(()) } else { Err(NotDone.into()) }
+                })
+            });
+            let ended = finish.ended;
+            // The database failed before the handler was called: that is no attempt of the job's.
+            if f.is_some() && ended == Ended::Failed {
+                add(&queue.0.figures.troubles, 1);
+                if pause.go_on(self.stop.as_ref(), true) {
+                    continue;
+                }
+            }
+            break (ended, ran);
+        };
         queue.0.figures.add_worked(Clock::Real.now().saturating_duration_since(begun));
-        match ran {
-            _ if committed => self.done(&job),
-            _ if lost => self.lost(&job),
-            Ok(Err(cause)) if cause.is::<NotDone>() => self.not_done(&job, Ok(Ok(outcome))),
-            Ok(ran) => self.not_done(&job, Ok(ran.map(|()| Outcome::Done))),
-            Err(message) => self.not_done(&job, Err(message)),
+        self.forget_after_panic(&ran);
+        match (ended, ran) {
+            (Ended::Committed, _) => self.done(&job),
+            (Ended::Lost, _) => self.lost(&job),
+            (_, Ok(Err(cause))) if cause.is::<NotDone>() => self.not_done(&job, Ok(Ok(outcome))),
+            (_, Ok(ran)) => self.not_done(&job, Ok(ran.map(|()| Outcome::Done))),
+            (_, Err(message)) => self.not_done(&job, Err(message)),
+        }
+    }
+
+    /// Whatever a panic left of a transaction: later ones on this connection would be a part of it, and be lost.
+    fn forget_after_panic<R>(&mut self, ran: &Result<R, std::sync::Arc<str>>) {
+        if ran.is_err() {
+            drop(self.conn.take());
+        }
+    }
+
+    /// A job that has ended makes room for another one of its limit key.
+    fn make_room(&self, job: &Job<J>) {
+        if self.queue.0.options.per_key.is_some() {
+            job.look_again();
         }
     }
 
     fn done(&self, job: &Job<J>) {
+        self.make_room(job);
         add(&self.queue.0.figures.done, 1);
         self.queue.tell(&JobEvent::Done { id: job.id(), attempt: job.attempt() });
     }
 
     fn lost(&self, job: &Job<J>) {
+        self.make_room(job);
         add(&self.queue.0.figures.lost, 1);
         self.queue.tell(&JobEvent::Lost { id: job.id(), attempt: job.attempt() });
     }
@@ -225,16 +254,12 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
             Ok(Ok(Outcome::Retry(delay))) => (again(delay), "it is to be tried again".to_owned()),
             Ok(Ok(Outcome::Discard(reason))) => (Verdict::Failed, reason),
             Ok(Err(cause)) => (again(back_off()), format!("{cause:#}")),
-            Err(message) => {
-                // Whatever it left of a transaction: later ones on this connection would be a part of it, and be lost.
-                drop(self.conn.take());
-                (again(back_off()), format!("panicked: {message}"))
-            }
+            Err(message) => (again(back_off()), format!("panicked: {message}")),
         };
         let (figures, run) = (self.queue.clone(), job.run);
         let figures = &figures.0.figures;
         if job.was_cancelled() {
-            let _ = self.persist("cancelling", |store, conn| store.cancel(conn, run.id));
+            let _ = self.persist("cancelling", |store, conn| store.remove(conn, &[run]));
             return self.lost(job);
         }
         let (id, attempt, cause) = (job.id(), job.attempt(), &*cause);
@@ -262,8 +287,23 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
             return;
         }
         let runs: Vec<Run> = done.iter().map(|job| job.run).collect();
-        let Some(removed) = self.persist("finishing", |store, conn| store.remove(conn, &runs)) else { return };
-        let removed: HashSet<i64> = removed.into_iter().collect();
+        match self.persist("finishing", |store, conn| store.remove(conn, &runs)) {
+            Some(removed) => self.removed(done, &removed),
+            // One of them may be what the database does not let go of: each by itself, and what stays is tried again later.
+            None => {
+                for job in done {
+                    let run = job.run;
+                    match self.persist("finishing", |store, conn| store.remove(conn, &[run])) {
+                        Some(removed) => self.removed(vec![job], &removed),
+                        None => self.finished.push(job),
+                    }
+                }
+            }
+        }
+    }
+
+    fn removed(&self, done: Vec<Job<J>>, removed: &[i64]) {
+        let removed: HashSet<i64> = removed.iter().copied().collect();
         for job in &done {
             match removed.contains(&job.id()) {
                 true => self.done(job),
@@ -280,7 +320,7 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         f: impl Fn(&S, &mut S::Connection) -> Result<R, S::Error>,
     ) -> Option<R> {
         let store = &self.queue.0.store;
-        let (mut pause, mut tries) = (FIRST_PAUSE, 0);
+        let mut pause = Pause::default();
         loop {
             let conn = match self.conn.take() {
                 Some(conn) => Ok(conn),
@@ -302,17 +342,36 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
                 },
                 Err(cause) => (cause, true),
             };
-            let _: JobError = self.queue.failed(doing, cause); // counted; the producer tells of it
-            tries += 1;
-            let stopped = match &self.stop {
-                Some(stop) => stop.channel().recv_timeout(pause).is_err_and(|e| !e.is_timeout()) || stop.is_stopping(),
-                None => tries >= TRIES,
-            };
-            if stopped || (!broken && tries >= TRIES) {
+            let _: JobError = self.queue.failed(doing, cause); // counted; the producer tells of a database that is away
+            if !pause.go_on(self.stop.as_ref(), broken) {
                 return None;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// How long it waits between tries.
+struct Pause {
+    next: Duration,
+    tries: u32,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { next: FIRST_PAUSE, tries: 0 }
+    }
+}
+
+impl Pause {
+    /// Waits, longer each time. Returns whether to try again: while the database is away until it is stopped, or a few times
+    /// if nothing says so.
+    fn go_on(&mut self, stop: Option<&StopToken>, away: bool) -> bool {
+        self.tries += 1;
+        let never = crossbeam_channel::never();
+        let ended = stop.map_or(never, StopToken::channel).recv_timeout(self.next);
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        let stopped = ended.is_err_and(|e| !e.is_timeout());
+        !stopped && ((away && stop.is_some()) || self.tries < TRIES)
     }
 }
 
@@ -331,6 +390,16 @@ impl fmt::Display for NotDone {
     }
 }
 impl std::error::Error for NotDone {}
+
+/// A handler went on after its commit had failed.
+#[derive(Debug)]
+struct CommitFailed;
+impl fmt::Display for CommitFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its commit failed, and the handler returned as if it were done")
+    }
+}
+impl std::error::Error for CommitFailed {}
 
 /// The job is no longer this worker's: it was taken over after its lease expired, or was cancelled.
 #[derive(Debug)]
@@ -370,9 +439,26 @@ impl std::error::Error for Lost {}
 pub struct Finish<'a, S: Store> {
     store: &'a S,
     conn: &'a mut Option<S::Connection>,
+    hold: &'a Hold,
     run: Run,
-    committed: bool,
-    lost: bool,
+    ended: Ended,
+}
+
+/// How far a handler has come with the end of its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Not,
+    Committed,
+    /// It tried to, and may try again.
+    Failed,
+    /// Somebody else has the job.
+    Lost,
+}
+
+impl<'a, S: Store> Finish<'a, S> {
+    fn new<J>(store: &'a S, conn: &'a mut Option<S::Connection>, job: &'a Job<J>) -> Self {
+        Self { store, conn, hold: job.hold(), run: job.run, ended: Ended::Not }
+    }
 }
 
 impl<S: Store> Finish<'_, S> {
@@ -382,31 +468,34 @@ impl<S: Store> Finish<'_, S> {
     /// # Errors
     /// What `f` returns, or the database; then all of it was rolled back, and the handler may try again.
     pub fn commit<T>(&mut self, f: impl FnOnce(&mut S::Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        anyhow::ensure!(!self.committed, "the job is done already");
+        anyhow::ensure!(self.ended != Ended::Committed, "the job is done already");
+        self.ended = Ended::Failed;
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.store.connect()?,
         };
-        let (mut f, mut value, run, store) = (Some(f), None, self.run, self.store);
+        let (mut f, mut value, run, store, hold) = (Some(f), None, self.run, self.store, self.hold);
         // First of all: whether it is still ours is found before anything is done.
         let done = store.transaction(&mut conn, &mut |conn| {
             if store.remove(conn, &[run])?.is_empty() {
                 return Err(Lost.into());
             }
             value = f.take().map(|f| f(conn)).transpose()?;
-            Ok(())
+            if hold.is_cancelled(run) { Err(Lost.into()) } else { Ok(()) }
         });
         match done {
             Ok(()) => {
                 *self.conn = Some(conn);
-                self.committed = true;
+                self.ended = Ended::Committed;
                 value.ok_or_else(|| anyhow::anyhow!("the store did not run the transaction"))
             }
             Err(cause) => {
                 if !store.is_broken(&mut conn) {
                     *self.conn = Some(conn);
                 }
-                self.lost |= cause.is::<Lost>();
+                if cause.is::<Lost>() && !hold.is_cancelled(run) {
+                    self.ended = Ended::Lost;
+                }
                 Err(cause)
             }
         }

@@ -68,7 +68,8 @@ impl<J: Send + Sync + 'static, S: Store> Queue<J, S> {
     }
 
     /// Works on the queue's jobs, each inside a transaction: what `f` writes and the job's removal are committed together.
-    /// Handlers that do nothing but write; others hold a transaction open for as long as they take.
+    /// For handlers that do nothing but write, and are much shorter than the queue's `execution`: the job's row is locked
+    /// meanwhile, so its lease cannot be extended, and who enqueues a job with the same unique key waits.
     pub fn work_in_tx<R: Into<Outcome>>(
         &self,
         f: impl Fn(&mut S::Connection, &Job<J>) -> anyhow::Result<R> + Send + Sync + 'static,
@@ -239,7 +240,13 @@ impl<J: Send + 'static, S: Store> Consumer for Working<J, S> {
             return Ok(());
         }
         let mut next = self.worker.start_all(jobs, false);
+        let mut flushed = begun;
         while let Some(job) = next.pop_front() {
+            // Others may wait for what is done: room for one more of a key, a lease.
+            if Clock::Real.now().saturating_duration_since(flushed) > AHEAD {
+                self.worker.flush();
+                flushed = Clock::Real.now();
+            }
             if matches!(&job, Next::Alone(_)) && self.hold.is_closing() {
                 continue; // given back
             }
@@ -287,15 +294,22 @@ impl<J: Send + 'static, S: Store> Workers<J, S> {
     /// # Errors
     /// Names a thread that has not ended in time.
     pub fn stop(&self, limit: Duration) -> Result<(), CallError> {
-        let until = Clock::Real.now() + limit;
+        let (begun, step) = (Clock::Real.now(), self.queue.0.options.execution / 3);
         self.hold.close();
         self.producer.request_stop(ExitReason::Normal);
-        let left = || until.saturating_duration_since(Clock::Real.now());
         let mut late = None;
         for stage in std::iter::once(&*self.producer).chain(self.threads.iter().map(|thread| &**thread)) {
-            match stage.join_timeout(left()) {
-                Ok(Some(_)) => {}
-                _ => late = late.or_else(|| Some(stage.name().clone())),
+            loop {
+                let left = limit.saturating_sub(Clock::Real.now().saturating_duration_since(begun));
+                match stage.join_timeout(left.min(step)) {
+                    Ok(Some(_)) => break,
+                    // The producer, which extended their leases, is gone.
+                    Ok(None) if left > step => self.beat(),
+                    _ => {
+                        late = late.or_else(|| Some(stage.name().clone()));
+                        break;
+                    }
+                }
             }
         }
         self.give_back();
@@ -303,8 +317,18 @@ impl<J: Send + 'static, S: Store> Workers<J, S> {
             None => Ok(()),
             Some(stage) => {
                 self.hold.hurry();
+                for thread in &self.threads {
+                    thread.request_stop(ExitReason::Shutdown); // also one that waits for the database
+                }
                 Err(CallError::Timeout { stage, after: limit })
             }
+        }
+    }
+
+    fn beat(&self) {
+        let (runs, execution) = (self.hold.in_progress(), self.queue.0.options.execution);
+        if let Ok(still) = self.queue.with("extending leases", |store, conn| store.extend(conn, &runs, execution)) {
+            self.hold.keep(&runs, &still);
         }
     }
 
@@ -312,19 +336,21 @@ impl<J: Send + 'static, S: Store> Workers<J, S> {
     fn give_back(&self) {
         let runs = self.hold.take_returned();
         if !runs.is_empty() {
-            let given = self.queue.with("giving back", |store, conn| store.give_back(conn, &runs));
-            add(&self.queue.0.figures.given_back, given.unwrap_or(0));
+            match self.queue.with("giving back", |store, conn| store.give_back(conn, &runs)) {
+                Ok(n) => add(&self.queue.0.figures.given_back, n),
+                Err(_) => self.hold.put_returned(runs), // counted; a second `stop` tries again
+            }
         }
     }
 
-    /// Waits until they have ended: they do when they are stopped, or when one of them fails, as in making its state.
+    /// Waits until all of them have ended, as they do when they are stopped.
     ///
     /// # Errors
     /// The first failure.
     pub fn join(&self) -> Result<(), StageError> {
         let ended = self.threads.iter().map(|thread| thread.join()).fold(Ok(()), Result::and);
         self.producer.request_stop(ExitReason::Normal);
-        self.producer.join()?;
+        let ended = ended.and(self.producer.join());
         self.give_back();
         ended
     }

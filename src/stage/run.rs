@@ -283,7 +283,11 @@ pub(crate) fn rounds<K: Behaviour>(running: &mut Running<K>) -> ExitReason {
         if let Some(reason) = running.common.finish.take() {
             return reason;
         }
-        let granted = running.emitter.as_mut().map_or(0, |emitter| std::mem::take(&mut emitter.granted));
+        // Mail first: a producer that is asked for more each time it emits would never read any.
+        let granted = match running.inbox.mail.is_waiting() {
+            true => 0,
+            false => running.emitter.as_mut().map_or(0, |emitter| std::mem::take(&mut emitter.granted)),
+        };
         let ran = if granted > 0 && K::SIDE == Some(Side::Grants) {
             running.callback(Doing::HandleDemand, |body, ctx| K::demand(body, granted, ctx))
         } else {

@@ -34,6 +34,7 @@ on_both! {
     p76_a_table_of_a_newer_version_is_refused
     a_unique_key_is_had_by_one_job_at_a_time
     a_unique_key_is_kept_within_a_transaction
+    a_unique_key_whose_job_is_done_meanwhile_is_free
     what_is_beyond_all_measure_is_cut_or_refused
     a_paused_queue_gives_out_nothing
     failed_jobs_are_pruned_by_age_and_number
@@ -372,4 +373,16 @@ fn what_is_beyond_all_measure_is_cut_or_refused<D: Db>(db: &D) {
     ] {
         assert!(matches!(queue.enqueue(refused).unwrap_err(), JobError::BadOption(_)));
     }
+}
+
+fn a_unique_key_whose_job_is_done_meanwhile_is_free<D: Db>(db: &D) {
+    let queue = db.queue::<u32>();
+    let workers = queue.work(|_, _| Ok(())).threads(2).spawn().unwrap();
+    // Each is done about when the next one comes: between the statement that finds the key taken, and the one that looks by
+    // whom.
+    for n in 0..1000 {
+        queue.enqueue(NewJob::new(n).unique("report")).unwrap();
+        queue.enqueue_all([NewJob::new(n).unique("other"), NewJob::new(n).unique("report")]).unwrap();
+    }
+    workers.stop(Duration::from_secs(60)).unwrap();
 }

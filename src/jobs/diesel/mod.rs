@@ -33,6 +33,8 @@ const LAYOUT: i64 = 1;
 const ADDED: [&str; 3] = ["last_error", "unique_key", "limit_key"];
 /// So many more jobs than are wanted are looked at, where some may be kept back by their limit key.
 const SPARE: i64 = 1000;
+/// The longest name of a channel in Postgres, which is the table's with its schema.
+const CHANNEL: usize = 63;
 /// The longest name of a table: Postgres cuts names at 63, and indexes add to it.
 const LONGEST: usize = 40;
 
@@ -162,11 +164,29 @@ impl<C: Driver> Sql<C> {
                 && letters.all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && name.len() <= LONGEST
         };
-        if !is_name(table) || !schema.is_none_or(|schema| C::SCHEMAS && is_name(schema)) {
+        if name.len() > CHANNEL || !is_name(table) || !schema.is_none_or(|schema| C::SCHEMAS && is_name(schema)) {
             let must = format!("at most {LONGEST} letters, digits and underscores, and no digit first");
             return Err(BadOption::new("table", must, name));
         }
         Ok(Self { patience: self.patience, ..Self::with_table(&self.url, schema, table) })
+    }
+
+    /// The version of the table, if there is one; an error if that is too new.
+    fn layout(&self, conn: &mut C) -> Result<Option<i64>, StoreError>
+    where
+        for<'q> Bound<'q>: LoadQuery<'q, C, Number> + LoadQuery<'q, C, Word>,
+    {
+        let there: Vec<Number> = conn.rows(Bound { sql: &self.statements.has_settings, binds: &[] })?;
+        if there.into_iter().all(|row| row.v == Some(0)) {
+            return Ok(None);
+        }
+        let found: Vec<Word> = conn.rows(Bound { sql: &self.statements.layout, binds: &[] })?;
+        match found.into_iter().find_map(|row| row.word?.parse().ok()) {
+            Some(found) if found > LAYOUT => {
+                Err(StoreError::Layout { table: self.table.clone(), found, known: LAYOUT })
+            }
+            found => Ok(found),
+        }
     }
 
     fn with_table(url: &str, schema: Option<&str>, table: &str) -> Self {
@@ -303,11 +323,15 @@ where
     }
 
     fn is_broken(&self, conn: &mut C) -> bool {
-        conn.batch_execute("SELECT 1").is_err()
+        // A transaction, since that is what it has to be good for: after one whose end failed no statement says so.
+        conn.transaction(|_| Ok::<_, DbError>(())).is_err()
     }
 
     fn install(&self, conn: &mut C) -> Result<(), StoreError> {
         conn.transact(|conn| {
+            if self.layout(conn)? == Some(LAYOUT) {
+                return Ok(()); // what changes tables waits for everybody, also if there is nothing to change
+            }
             conn.batch_execute(&self.statements.install)?;
             for column in ADDED {
                 let binds = [Bind::Text(column)];
@@ -317,12 +341,7 @@ where
                 }
             }
             conn.batch_execute(&self.statements.indexes)?;
-            let found: Vec<Word> = conn.rows(Bound { sql: &self.statements.layout, binds: &[] })?;
-            let found = found.into_iter().find_map(|row| row.word?.parse().ok()).unwrap_or(LAYOUT);
-            match found > LAYOUT {
-                true => Err(StoreError::Layout { table: self.table.clone(), found, known: LAYOUT }),
-                false => Ok(()),
-            }
+            self.layout(conn).map(|_| ())
         })
     }
 

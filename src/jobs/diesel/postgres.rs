@@ -6,7 +6,7 @@ use crate::jobs::store::{Listening, Ring};
 use diesel::connection::SimpleConnection;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
-use diesel::{Connection, PgConnection, RunQueryDsl};
+use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
 use std::time::Duration;
 
 /// Jobs in a table of a Postgres database. Several processes and machines may work on it.
@@ -27,14 +27,31 @@ impl Postgres {
     }
 }
 
+/// What libpq says of parameters that do not parse quotes them, with the password.
+fn without_url(cause: ConnectionError) -> ConnectionError {
+    match cause {
+        ConnectionError::BadConnection(said)
+            if said.contains("connection") && said.contains("string")
+                || said.contains("percent-encoded")
+                || said.contains("URI") =>
+        {
+            ConnectionError::BadConnection("the URL, or the list of parameters, does not parse".to_owned())
+        }
+        cause => cause,
+    }
+}
+
 impl Driver for PgConnection {
     const STATEMENTS: Statements<&'static str> = STATEMENTS;
     const PAIRS_AS_JSON: bool = false;
     const SCHEMAS: bool = true;
 
     fn open(url: &str, _: Duration) -> Result<Self, StoreError> {
-        let mut conn = Self::establish(url)?;
-        conn.batch_execute("SET application_name = 'drawgate'")?;
+        let mut conn = Self::establish(url).map_err(without_url)?;
+        conn.batch_execute(
+            "SET application_name = 'drawgate';
+             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        )?;
         Ok(conn)
     }
 
@@ -85,17 +102,18 @@ CREATE TABLE IF NOT EXISTS {t} (
  WHERE attrelid = '{t}'::regclass AND attname = ? AND NOT attisdropped",
     add_column: "ALTER TABLE {t} ADD COLUMN",
     indexes: "
-CREATE INDEX IF NOT EXISTS {n}_available ON {t} (priority, schedule, id) WHERE state = 'AVAILABLE';
-CREATE INDEX IF NOT EXISTS {n}_due ON {t} (schedule) WHERE state IN ('SCHEDULED', 'RETRY');
-CREATE INDEX IF NOT EXISTS {n}_expiry ON {t} (expires) WHERE state IN ('RESERVED', 'IN_PROGRESS');
-CREATE UNIQUE INDEX IF NOT EXISTS {n}_unique ON {t} (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED';
+CREATE INDEX IF NOT EXISTS \"{n}_available\" ON {t} (priority, schedule, id) WHERE state = 'AVAILABLE';
+CREATE INDEX IF NOT EXISTS \"{n}_due\" ON {t} (schedule) WHERE state IN ('SCHEDULED', 'RETRY');
+CREATE INDEX IF NOT EXISTS \"{n}_expiry\" ON {t} (expires) WHERE state IN ('RESERVED', 'IN_PROGRESS');
+CREATE UNIQUE INDEX IF NOT EXISTS \"{n}_unique\" ON {t} (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED';
 CREATE TABLE IF NOT EXISTS {s} (name text PRIMARY KEY, value text NOT NULL);
 INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION {f}() RETURNS trigger LANGUAGE plpgsql AS
   $body$ BEGIN PERFORM pg_notify('{c}', ''); RETURN NULL; END $body$;
-DROP TRIGGER IF EXISTS {n}_inserted ON {t};
-CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCTION {f}();
+DROP TRIGGER IF EXISTS \"{n}_inserted\" ON {t};
+CREATE TRIGGER \"{n}_inserted\" AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCTION {f}();
 ",
+    has_settings: "SELECT count(*) AS v FROM pg_class WHERE oid = to_regclass('{s}')",
     layout: "SELECT value AS word, 0::bigint AS v FROM {s} WHERE name = 'layout'",
     insert: "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key, limit_key)
  SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, ?, ?, ?::jsonb, ?, ?, ?
@@ -103,8 +121,8 @@ CREATE TRIGGER {n}_inserted AFTER INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCT
  ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED' DO NOTHING
  RETURNING id AS v, unique_key AS word",
     insert_many: "INSERT INTO {t} (state, schedule, priority, max_attempts, params, notify, unique_key, limit_key)
- SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, j.pr, j.m, j.p, j.n, j.u,
-  j.l
+ SELECT CASE WHEN d.at <= statement_timestamp() THEN 'AVAILABLE' ELSE 'SCHEDULED' END, d.at, j.pr, j.m,
+  coalesce(j.p, 'null'::jsonb), j.n, j.u, j.l
  FROM ROWS FROM (jsonb_to_recordset(?::jsonb)
    AS (p jsonb, at bigint, d bigint, pr integer, m integer, n text, u text, l text))
   WITH ORDINALITY AS j(p, at, d, pr, m, n, u, l, number)

@@ -3,6 +3,7 @@
 use super::statements::{Bound, Statements};
 use super::{Driver, Sql, StoreError, bell};
 use crate::jobs::store::{Listening, Ring};
+use crate::sync::Clock;
 use diesel::connection::SimpleConnection;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{Error as DbError, QueryResult};
@@ -39,6 +40,19 @@ impl Sqlite {
     }
 }
 
+/// Has the file written ahead. That asks for the whole file once, and is refused at once when somebody else is at it.
+fn write_ahead(conn: &mut SqliteConnection, patience: Duration) -> QueryResult<()> {
+    let begun = Clock::Real.now();
+    loop {
+        match conn.batch_execute("PRAGMA journal_mode = WAL") {
+            Err(_) if Clock::Real.now().saturating_duration_since(begun) < patience => {
+                let _ = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(1));
+            }
+            done => return done,
+        }
+    }
+}
+
 impl Driver for SqliteConnection {
     const STATEMENTS: Statements<&'static str> = STATEMENTS;
     const PAIRS_AS_JSON: bool = true;
@@ -46,8 +60,9 @@ impl Driver for SqliteConnection {
 
     fn open(path: &str, patience: Duration) -> Result<Self, StoreError> {
         let mut conn = Self::establish(path)?;
-        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis()))?; // first: the next one may have to wait
-        conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")?;
+        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis().min(i32::MAX as u128)))?; // first: the next one may have to wait
+        write_ahead(&mut conn, patience)?;
+        conn.batch_execute("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")?;
         Ok(conn)
     }
 
@@ -99,13 +114,14 @@ CREATE TABLE IF NOT EXISTS {t} (
     has_column: "SELECT count(*) AS v FROM pragma_table_info('{n}') WHERE name = ?",
     add_column: "ALTER TABLE {t} ADD COLUMN",
     indexes: "
-CREATE INDEX IF NOT EXISTS {n}_available ON {t} (priority, schedule, id) WHERE state = 'AVAILABLE';
-CREATE INDEX IF NOT EXISTS {n}_due ON {t} (schedule) WHERE state IN ('SCHEDULED', 'RETRY');
-CREATE INDEX IF NOT EXISTS {n}_expiry ON {t} (expires) WHERE state IN ('RESERVED', 'IN_PROGRESS');
-CREATE UNIQUE INDEX IF NOT EXISTS {n}_unique ON {t} (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED';
+CREATE INDEX IF NOT EXISTS \"{n}_available\" ON {t} (priority, schedule, id) WHERE state = 'AVAILABLE';
+CREATE INDEX IF NOT EXISTS \"{n}_due\" ON {t} (schedule) WHERE state IN ('SCHEDULED', 'RETRY');
+CREATE INDEX IF NOT EXISTS \"{n}_expiry\" ON {t} (expires) WHERE state IN ('RESERVED', 'IN_PROGRESS');
+CREATE UNIQUE INDEX IF NOT EXISTS \"{n}_unique\" ON {t} (unique_key) WHERE unique_key IS NOT NULL AND state <> 'FAILED';
 CREATE TABLE IF NOT EXISTS {s} (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 INSERT INTO {s} VALUES ('layout', '1') ON CONFLICT DO NOTHING;
 ",
+    has_settings: "SELECT count(*) AS v FROM sqlite_master WHERE type = 'table' AND name = '{n}_settings'",
     layout: "SELECT value AS word, 0 AS v FROM {s} WHERE name = 'layout'",
     insert: concat!(
         "INSERT INTO {t}
