@@ -19,6 +19,11 @@ on_both! {
     a_job_that_is_cancelled_while_it_runs_is_told_and_leaves_nothing
     a_job_that_kills_its_process_is_started_alone_the_next_time
     a_back_off_that_panics_ends_no_worker
+    parameters_whose_reading_panics_fail_their_job_and_no_other
+    a_handler_that_panics_after_its_commit_leaves_no_transaction_behind
+    a_job_that_is_cancelled_commits_nothing_also_if_its_handler_does_not_mind
+    a_commit_that_failed_is_no_end_of_a_job
+    installing_again_waits_for_no_transaction
 }
 
 /// A handler behind a gate: tells each job, and goes on when it is let.
@@ -253,4 +258,82 @@ fn a_back_off_that_panics_ends_no_worker<D: Db>(db: &D) {
     workers.stop(LIMIT).unwrap();
     let all = queue.list(&Filter::new().state(JobState::Retry)).unwrap();
     assert_eq!(all[0].schedule.duration_since(all[0].updated_at).unwrap().as_secs(), 60);
+}
+
+fn parameters_whose_reading_panics_fail_their_job_and_no_other<D: Db>(db: &D) {
+    let decode = |text: &str| match text.parse() {
+        Ok(n) => Ok(n),
+        Err(_) => panic!("no number"),
+    };
+    let queue = db.builder::<u32>().encoding(|n| Ok(n.to_string()), decode).open().unwrap();
+    queue.install().unwrap();
+    let words = Queue::<String, _>::builder(db.store()).open().unwrap();
+    words.enqueue(NewJob::new("x".to_string()).max_attempts(1)).unwrap();
+    queue.enqueue_all([1, 2]).unwrap();
+    let workers = queue.work(|_, _| Ok(())).threads(1).spawn().unwrap();
+    until(|| queue.stats().done == 2 && queue.stats().failed == 1);
+    workers.stop(LIMIT).unwrap();
+    assert!(only(&queue).last_error.unwrap().contains("panicked: no number"));
+}
+
+fn a_handler_that_panics_after_its_commit_leaves_no_transaction_behind<D: Db>(db: &D) {
+    let queue = db.queue::<u32>();
+    queue.enqueue_all(0..5).unwrap();
+    let workers = queue.work(|job, finish| {
+        finish.commit(|_| Ok(()))?;
+        if **job == 0 {
+            let conn = finish.connection()?;
+            conn.batch_execute("BEGIN")?; // and never ended
+            panic!("after all");
+        }
+        Ok(())
+    });
+    let workers = workers.threads(1).spawn().unwrap();
+    until(|| queue.counts().unwrap().total() == 0); // as others see it
+    workers.stop(LIMIT).unwrap();
+    assert_eq!(queue.stats().done, 5);
+}
+
+fn a_job_that_is_cancelled_commits_nothing_also_if_its_handler_does_not_mind<D: Db>(db: &D) {
+    let queue = db.queue::<u32>();
+    db.execute("CREATE TABLE {t}_done (n integer)");
+    let id = queue.enqueue(1).unwrap();
+    let ((begun, gone), begins, go) = gate();
+    let table = db.table().to_owned();
+    let workers = queue.work(move |job, finish| {
+        begun.send(**job)?;
+        let _ = gone.recv();
+        let _ = finish.commit(|tx| Ok(tx.batch_execute(&format!("INSERT INTO {table}_done VALUES (1)"))?));
+        Ok(())
+    });
+    let workers = workers.threads(1).spawn().unwrap();
+    begins.recv().unwrap();
+    assert!(queue.cancel(id).unwrap());
+    drop(go);
+    until(|| queue.stats().lost == 1);
+    workers.stop(LIMIT).unwrap();
+    assert_eq!(D::number(&mut db.conn(), &format!("SELECT count(*) AS v FROM {}_done", db.table())), 0);
+    assert_eq!(queue.counts().unwrap().total(), 0);
+}
+
+fn a_commit_that_failed_is_no_end_of_a_job<D: Db>(db: &D) {
+    let queue = db.queue::<u32>();
+    queue.enqueue(1).unwrap();
+    let workers = queue.work(|_, finish| {
+        let _ = finish.commit(|tx| Ok(tx.batch_execute("INSERT INTO nowhere VALUES (1)")?));
+        Ok(())
+    });
+    let workers = workers.threads(1).spawn().unwrap();
+    until(|| queue.stats().retried == 1);
+    workers.stop(LIMIT).unwrap();
+    assert!(only(&queue).last_error.unwrap().contains("its commit failed"));
+}
+
+fn installing_again_waits_for_no_transaction<D: Db>(db: &D) {
+    let queue = db.queue::<u32>();
+    queue.enqueue(1).unwrap();
+    let mut conn = db.conn();
+    conn.batch_execute(&format!("BEGIN; SELECT * FROM {} WHERE id = 0", db.table())).unwrap();
+    queue.install().unwrap(); // would wait for whoever has so much as read the table
+    conn.batch_execute("COMMIT").unwrap();
 }

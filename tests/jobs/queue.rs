@@ -22,6 +22,7 @@ on_both! {
     p64_parameters_come_back_as_they_went_in
     p64_parameters_that_not_both_databases_take_are_refused
     p64_many_are_enqueued_in_order
+    p64_nothing_for_parameters_is_something
     p65_a_job_in_a_transaction_is_there_once_that_commits
     p66_what_is_due_becomes_available_and_not_before
     p67_what_has_expired_is_available_again_or_has_failed
@@ -385,4 +386,13 @@ fn a_unique_key_whose_job_is_done_meanwhile_is_free<D: Db>(db: &D) {
         queue.enqueue_all([NewJob::new(n).unique("other"), NewJob::new(n).unique("report")]).unwrap();
     }
     workers.stop(Duration::from_secs(60)).unwrap();
+}
+
+fn p64_nothing_for_parameters_is_something<D: Db>(db: &D) {
+    let queue = db.queue::<()>();
+    queue.enqueue(()).unwrap();
+    queue.enqueue_all([(), ()]).unwrap();
+    queue.enqueue_all([NewJob::new(()).unique("a"), NewJob::new(()).priority(1)]).unwrap();
+    assert!(queue.list(&Filter::new()).unwrap().iter().all(|job| job.params == "null"));
+    assert_eq!(queue.counts().unwrap().available, 5);
 }

@@ -19,6 +19,7 @@ on_both! {
     p80_a_stop_gives_back_what_was_not_begun
     a_limit_of_jobs_of_one_key_at_once_holds_over_processes
     a_claim_of_few_of_a_key_takes_others_in_their_order
+    a_key_with_many_jobs_does_not_hide_others
     what_happens_to_jobs_can_be_heard
     old_failed_jobs_are_removed_in_passing
 }
@@ -178,12 +179,7 @@ fn a_limit_of_jobs_of_one_key_at_once_holds_over_processes<D: Db>(db: &D) {
     let key = |n: u32| if n % 2 == 0 { NewJob::new(n).limit_key("even") } else { NewJob::new(n) };
     let workers = [work(&a), work(&b)];
     a.enqueue_all((0..100).map(key)).unwrap();
-    until(|| {
-        for queue in [&a, &b] {
-            queue.resume().unwrap(); // rings: what one of them ends may be the other's to begin
-        }
-        a.counts().unwrap().total() == 0
-    });
+    until(|| a.counts().unwrap().total() == 0);
     for workers in workers {
         workers.stop(SOON).unwrap();
     }
@@ -237,4 +233,25 @@ fn old_failed_jobs_are_removed_in_passing<D: Db>(db: &D) {
     until(|| queue.counts().unwrap().failed == 1);
     assert_eq!(only(&queue).params, "5");
     jobs.stop(ExitReason::Normal, SOON).unwrap();
+}
+
+fn a_key_with_many_jobs_does_not_hide_others<D: Db>(db: &D) {
+    let queue = db.builder::<u32>().limit_per_key(1).open().unwrap();
+    queue.install().unwrap();
+    queue.enqueue_all((0..3000).map(|n| NewJob::new(n).limit_key("many"))).unwrap();
+    queue.enqueue_all([3000, 3001]).unwrap();
+    let (begun, begins) = mpsc::channel();
+    let (go, gone) = crossbeam_channel::bounded::<()>(0);
+    let workers = queue.work(move |job, _| {
+        begun.send(**job)?;
+        let _ = gone.recv();
+        Ok(())
+    });
+    let workers = workers.threads(3).spawn().unwrap();
+    let mut three: Vec<u32> = begins.iter().take(3).collect();
+    three.sort();
+    assert_eq!(three, [0, 3000, 3001]);
+    let _ = workers.stop(Duration::ZERO);
+    drop(go);
+    workers.stop(SOON).unwrap();
 }
