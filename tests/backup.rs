@@ -187,7 +187,8 @@ fn verify_finds_a_flipped_byte_and_a_missing_file() {
     assert_eq!((run.code, &*run.stdout), (Some(1), "1 files are as they were copied, 2 are not\n"));
     assert!(run.stderr.contains("one: its content is not what was copied"), "{}", run.stderr);
     assert!(run.stderr.contains("two: No such file"), "{}", run.stderr);
-    assert_eq!(trees.backup(&[]).copied(), 1, "what is missing is copied again");
+    assert_eq!(trees.backup(&[]).copied(), 2, "what is missing or was changed is copied again");
+    trees.assert_same();
 }
 
 #[test]
@@ -215,11 +216,13 @@ fn processes_share_the_work_on_postgres_and_one_may_die() {
     }
     dies.kill().unwrap();
     ended(dies);
+    let mut copied = 0;
     for running in running {
         let run = Ended::of(ended(running));
         assert_eq!((run.code, &*run.stderr), (Some(0), ""));
-        assert!(run.copied() > 0, "both had a share: {}", run.stdout);
+        copied += run.copied();
     }
+    assert!(copied <= 400, "none copies what another one has copied: {copied}");
     trees.assert_same();
     let verified = trees.backup(&["--verify", arguments[0], arguments[1]]);
     assert_eq!(verified.stdout, "400 files are as they were copied, 0 are not\n");

@@ -28,10 +28,7 @@ impl Copier {
         finish: &mut Finish<'_, S>,
     ) -> anyhow::Result<Outcome> {
         match self.copy(job, finish) {
-            Ok(()) => {
-                self.progress.file();
-                Ok(Outcome::Done)
-            }
+            Ok(()) => Ok(Outcome::Done),
             Err(cause) if cause.is::<Hopeless>() => Ok(Outcome::Discard(format!("{cause:#}"))),
             Err(cause) => {
                 if !job.is_last_attempt() {
@@ -51,7 +48,7 @@ impl Copier {
         }
         let copied = finish.connection()?.entry(&job.path)?;
         if copied.is_some_and(|entry| entry.is_of(&meta) && entry.is_in(&self.tree.dst)) {
-            return Ok(()); // another process was faster
+            return Ok(()); // by another process, or by an earlier run's job while this one listed SRC
         }
         if fs::symlink_metadata(&to).is_ok_and(|there| there.is_dir()) {
             bail!(Hopeless("in the copy there is a directory of this name (--delete removes it)"));
@@ -70,7 +67,9 @@ impl Copier {
         finish.commit(|tx| {
             fs::rename(&unfinished.0, &to).context("naming the copy")?;
             Ok(tx.put(&entry)?)
-        })
+        })?;
+        self.progress.file();
+        Ok(())
     }
 
     fn pour(&self, source: &mut fs::File, target: &mut fs::File, job: &Job<File>) -> anyhow::Result<blake3::Hash> {

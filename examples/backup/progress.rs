@@ -15,11 +15,13 @@ use std::{
 pub(crate) struct Progress {
     bar: ProgressBar,
     bytes: Arc<AtomicU64>,
+    files: Arc<AtomicU64>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { bar: ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()), bytes: Arc::default() }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        Self { bar, bytes: Arc::default(), files: Arc::default() }
     }
 
     /// Shows the bar.
@@ -50,11 +52,16 @@ impl Progress {
     }
 
     pub(crate) fn file(&self) {
+        self.files.fetch_add(1, Relaxed); // likewise, once the threads that count have been waited for
         self.bar.inc(1);
     }
 
     pub(crate) fn add_bytes(&self, n: u64) {
         self.bytes.fetch_add(n, Relaxed); // a figure to look at: it publishes nothing
+    }
+
+    pub(crate) fn files(&self) -> u64 {
+        self.files.load(Relaxed)
     }
 
     pub(crate) fn bytes(&self) -> u64 {

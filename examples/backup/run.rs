@@ -49,8 +49,7 @@ pub(crate) fn run<S: Store<Connection: Manifest>>(
     }
     let failed = tell_failures(queue, progress)? + scan.failures;
     let left = if interrupt.came() { Some(waiting(queue)?) } else { None };
-    let copied = queue.stats().done;
-    Ok(Summary { copied, bytes: progress.bytes(), unchanged: scan.unchanged, failed, left })
+    Ok(Summary { copied: progress.files(), bytes: progress.bytes(), unchanged: scan.unchanged, failed, left })
 }
 
 /// Waits until nothing is left to be done, by whatever process, or until it is to stop. Returns how much is left.

@@ -106,8 +106,8 @@ fn enqueue<D: Database>(
     Ok(())
 }
 
-/// Mostly little. Some take longer than a lease, which is extended meanwhile; not those that hold a transaction open, since
-/// on SQLite all others would wait for them.
+/// Mostly little. Some take longer than a lease, which is extended meanwhile; not those that hold a transaction open,
+/// since on SQLite all others would wait for them.
 fn takes(way: Way, rng: &mut Rng) -> Duration {
     match (way, rng.u8(0..100)) {
         (Way::Commit | Way::Plain, 0) => Duration::from_millis(350),

@@ -1,4 +1,5 @@
-//! The process that is killed: it works on jobs in three ways, and ends by itself only when nobody holds its input open.
+//! The process that is killed: it works on jobs in three ways, and ends by itself only when nobody holds its input
+//! open.
 
 use crate::database::Database;
 use diesel::connection::SimpleConnection;
@@ -55,9 +56,10 @@ pub(crate) fn open<D: Database>(database: &D, way: Way, lease: Duration) -> anyh
     let queue = Queue::builder(database.store(way)?)
         .reservation(lease)
         .execution(lease)
-        // Each start counts, and nearly all that is started here is killed: any job may meet each of the kills, and on a
-        // busy machine a process may be late to extend a lease as well. So no number of attempts that is worth limiting says
-        // anything of a job. (A process takes over what was started before one by one: a kill costs one of those at most.)
+        // Each start counts, and nearly all that is started here is killed: any job may meet each of the kills, and on
+        // a busy machine a process may be late to extend a lease as well. So no number of attempts that is worth
+        // limiting says anything of a job. (A process takes over what was started before one by one: a kill costs one
+        // of those at most.)
         .max_attempts(1_000_000)
         // What a process that was killed had reserved is to be found soon, also by others.
         .poll(Duration::from_millis(50))
@@ -87,7 +89,11 @@ pub(crate) fn work<D: Database>(database: &D, orders: &Orders) -> anyhow::Result
             }),
             Way::Commit => queue.work(move |job, finish| {
                 take_time(job);
-                finish.commit(|tx| effect(tx, Way::Commit, job, worker))
+                finish.commit(|tx| {
+                    effect(tx, Way::Commit, job, worker)?;
+                    thread::sleep(job.takes.min(Duration::from_millis(1))); // so that kills hit here, too
+                    Ok(())
+                })
             }),
             Way::Plain => queue.work(move |job, finish| {
                 take_time(job);
