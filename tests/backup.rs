@@ -1,4 +1,5 @@
-//! The example `backup`, run as a program: what it copies against `diff` and `stat`, also when it is killed again and again.
+//! The example `backup`, run as a program: what it copies against `diff` and `stat`, also when it is killed again and
+//! again.
 
 // The library keeps locks, threads and clocks behind one module of its own; tests need not.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
@@ -351,8 +352,8 @@ fn ended(running: Child) -> Output {
     })
 }
 
-/// The program. `cargo test` has built it before the tests run, unless it was told to build some of them only: then it may
-/// be missing or stale.
+/// The program. `cargo test` has built it before the tests run, unless it was told to build some of them only: then it
+/// may be missing or stale.
 fn example() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let program = BUILT.get_or_init(|| {

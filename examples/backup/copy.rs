@@ -1,8 +1,8 @@
 //! The handler of a job: copies one file.
 //!
-//! What takes long, reading and writing, is in no transaction. The end is in one: [`Finish::commit`] removes the job, which
-//! fails if somebody else has taken it over meanwhile; then the copy gets its name and its line in the manifest. So nobody
-//! who was slow replaces a newer copy, and whatever has a line in the manifest is there.
+//! What takes long, reading and writing, is in no transaction. The end is in one: [`Finish::commit`] removes the job,
+//! which fails if somebody else has taken it over meanwhile; then the copy gets its name and its line in the manifest.
+//! So nobody who was slow replaces a newer copy, and whatever has a line in the manifest is there.
 
 use crate::progress::Progress;
 use crate::store::{Entry, File, Manifest, stat};

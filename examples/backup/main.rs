@@ -2,16 +2,17 @@
 //!
 //! `cargo run --release --features jobs-sqlite --example backup -- SRC DST`
 //!
-//! Each file is a job of a queue in `DST/.backup/queue.db`; beside the queue's table stands the manifest, with each file's
-//! size, time, mode and hash. A file is copied to a temporary name; then one transaction gives it its name, writes it into
-//! the manifest, and removes the job. So a process that dies, also by `kill -9`, leaves nothing half done, and the next run
-//! copies what is missing: files whose size, time and mode are those of the manifest are not read again.
+//! Each file is a job of a queue in `DST/.backup/queue.db`; beside the queue's table stands the manifest, with each
+//! file's size, time, mode and hash. A file is copied to a temporary name; then one transaction gives it its name,
+//! writes it into the manifest, and removes the job. So a process that dies, also by `kill -9`, leaves nothing half
+//! done, and the next run copies what is missing: files whose size, time and mode are those of the manifest are not
+//! read again.
 //!
-//! - Names of any bytes, symbolic links, empty directories and permission bits are kept, and the times of files; not owners,
-//!   hard links, nor the times of directories.
+//! - Names of any bytes, symbolic links, empty directories and permission bits are kept, and the times of files; not
+//!   owners, hard links, nor the times of directories.
 //! - The manifest is in memory while SRC is listed: some 200 bytes a file.
-//! - Exit code: 0; 1 if something could not be copied, or was found to differ; 2 for a bad command line; 130 after Ctrl-C,
-//!   which lets the copies that run end, and leaves the rest in the queue.
+//! - Exit code: 0; 1 if something could not be copied, or was found to differ; 2 for a bad command line; 130 after
+//!   Ctrl-C, which lets the copies that run end, and leaves the rest in the queue.
 //!
 //! Read `run.rs` first, then `copy.rs`: all that is to be known of `drawgate::jobs` is in these two and in `store.rs`.
 

@@ -72,7 +72,8 @@ impl<'a, S: Store<Connection: Manifest>> Scan<'a, S> {
         self.enqueue(&mut changed)
     }
 
-    /// A file that is in the queue since an earlier run, or by another process, is not enqueued again: its path is unique.
+    /// A file that is in the queue since an earlier run, or by another process, is not enqueued again: its path is
+    /// unique.
     fn enqueue(&self, changed: &mut Vec<String>) -> anyhow::Result<()> {
         self.progress.expect(changed.len() as u64);
         let job = |path: String| NewJob::new(File { path: path.clone() }).unique(path);

@@ -19,8 +19,9 @@ pub(crate) struct File {
     pub(crate) path: String,
 }
 
-/// How long after it was last heard of a process is taken for dead. Each extends its leases thrice as often. Short, so that
-/// a run after a `kill -9` soon gets at what the dead one had begun; should a process be late, a file is copied twice.
+/// How long after it was last heard of a process is taken for dead. Each extends its leases thrice as often. Short, so
+/// that a run after a `kill -9` soon gets at what the dead one had begun; should a process be late, a file is copied
+/// twice.
 const LEASE: Duration = Duration::from_secs(2);
 
 /// The queue in this store, and the manifest beside it.
@@ -73,8 +74,8 @@ impl Entry {
         meta.is_file() && stat(meta) == (self.size, self.mtime, self.mode)
     }
 
-    /// Whether its copy is there, by size and time. It is not if somebody removed or changed it, nor after a power cut that
-    /// came between what the manifest holds and the copy's new name.
+    /// Whether its copy is there, by size and time. It is not if somebody removed or changed it, nor after a power cut
+    /// that came between what the manifest holds and the copy's new name.
     pub(crate) fn is_in(&self, dst: &Path) -> bool {
         let copy = fs::symlink_metadata(dst.join(names::decode(&self.path)));
         copy.is_ok_and(|copy| copy.is_file() && (stat(&copy).0, stat(&copy).1) == (self.size, self.mtime))
