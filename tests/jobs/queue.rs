@@ -1,6 +1,6 @@
 //! The queue as a table: what goes in, and what stands there.
 
-use crate::support::{Db, on_both, only};
+use crate::support::{Db, on_both, only, until};
 use diesel::connection::SimpleConnection;
 use drawgate::jobs::{Filter, JobError, JobState, NewJob, OnDuplicate, Queue, Run, Store, Verdict};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,7 @@ on_both! {
     p74_a_failed_job_can_be_requeued_and_no_other
     p76_several_queues_and_installing_again
     p76_an_older_table_is_brought_up_to_date
+    p76_installing_again_disturbs_nobody_who_works
     p76_a_table_of_a_newer_version_is_refused
     a_unique_key_is_had_by_one_job_at_a_time
     a_unique_key_is_kept_within_a_transaction
@@ -272,6 +273,18 @@ fn p76_an_older_table_is_brought_up_to_date<D: Db>(db: &D) {
     queue.install().unwrap();
     queue.enqueue(NewJob::new(2).unique("two")).unwrap();
     assert_eq!(queue.counts().unwrap().available, 2);
+}
+
+fn p76_installing_again_disturbs_nobody_who_works<D: Db>(db: &D) {
+    let queue = db.queue::<u32>();
+    let workers = queue.work(|_, _| Ok(())).threads(3).spawn().unwrap();
+    for n in 0..200 {
+        queue.enqueue_all([n; 20]).unwrap();
+        queue.install().unwrap();
+    }
+    until(|| queue.counts().unwrap().total() == 0);
+    workers.stop(Duration::from_secs(60)).unwrap();
+    assert_eq!((queue.stats().troubles, queue.stats().done), (0, 4000));
 }
 
 fn p76_a_table_of_a_newer_version_is_refused<D: Db>(db: &D) {

@@ -97,6 +97,7 @@ CREATE TABLE IF NOT EXISTS {t} (
   inserted_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
   updated_at   timestamptz NOT NULL DEFAULT statement_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+LOCK TABLE {t} IN ACCESS EXCLUSIVE MODE; -- all at once: whoever takes more and more of it meets a claim that does so, too
 ",
     has_column: "SELECT count(*) AS v FROM pg_attribute
  WHERE attrelid = '{t}'::regclass AND attname = ? AND NOT attisdropped",
