@@ -15,7 +15,7 @@ type StartLast<E> = Box<dyn FnOnce(&mut Launch, Last<E>) -> Result<Handle<Nothin
 /// with its options.
 ///
 /// ```
-/// let numbers = drawgate::from_iter(0..6).into_producer().partition_by(2, |n| n % 2).spawn()?;
+/// let numbers = drawgate::from_iter(0..6).into_producer().partition_by(2, |n| n % 2).hold_until(2).spawn()?;
 /// let draw = |partition| {
 ///     let all = drawgate::fold(Vec::new(), |all, n: i32| all.push(n));
 ///     all.subscribe_to_with(&numbers, drawgate::Subscribe::new().partition(partition)).spawn()
