@@ -24,6 +24,8 @@ pub(crate) struct Claimed {
 /// What differs between the databases.
 pub(crate) trait ByHand: Connection + SimpleConnection + LoadConnection + Send + Sized + 'static {
     const CLAIM: &'static str;
+    /// What the database does by itself from time to time.
+    const TIDY: &'static str;
     fn claim(&mut self, limit: i64) -> QueryResult<Vec<Claimed>>;
     fn insert_done(&mut self, n: i64) -> QueryResult<usize>;
     fn remove(&mut self, id: i64, attempt: i32) -> QueryResult<usize>;
@@ -34,6 +36,7 @@ pub(crate) trait ByHand: Connection + SimpleConnection + LoadConnection + Send +
 }
 
 impl ByHand for PgConnection {
+    const TIDY: &'static str = "VACUUM ANALYZE jobs";
     const CLAIM: &'static str = "WITH picked AS MATERIALIZED (SELECT id FROM jobs WHERE state = 'AVAILABLE'
         ORDER BY priority, schedule, id LIMIT $1 FOR UPDATE SKIP LOCKED)
         UPDATE jobs j SET state = 'RESERVED', expires = statement_timestamp() + interval '60 s'
@@ -69,6 +72,7 @@ impl ByHand for PgConnection {
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 impl ByHand for SqliteConnection {
+    const TIDY: &'static str = "ANALYZE";
     const CLAIM: &'static str =
         "UPDATE jobs SET state = 'RESERVED', expires = CAST(unixepoch('subsec') * 1000 AS INTEGER) + 60000
         WHERE id IN (SELECT id FROM jobs WHERE state = 'AVAILABLE' ORDER BY priority, schedule, id LIMIT ?)
