@@ -88,18 +88,17 @@ impl Hold {
         self.state.lock().in_progress.iter().map(|(id, held)| Run { id: *id, attempt: held.attempt }).collect()
     }
 
-    /// Of these runs only those are still this process's. Returns how many it has lost.
-    pub(super) fn keep(&self, runs: &[Run], still: &[i64]) -> usize {
+    /// Of these runs only those are still this process's: tells the others.
+    pub(super) fn keep(&self, runs: &[Run], still: &[i64]) {
         let tokens: Vec<_> = {
             let state = self.state.lock();
             let lost = runs.iter().filter(|run| !still.contains(&run.id));
             let held = lost.filter_map(|run| state.in_progress.get(&run.id).filter(|held| held.attempt == run.attempt));
             held.map(|held| held.token.clone()).collect()
         };
-        for token in &tokens {
+        for token in tokens {
             token.stop();
         }
-        tokens.len()
     }
 
     /// Tells the run of this job, if it is here, that it is cancelled. Returns whether it is.

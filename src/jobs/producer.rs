@@ -33,7 +33,10 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     /// priority first, then those that are due longest. A [`Worker`](super::Worker) begins and ends them. It has a connection
     /// of its own, and one more for its bell, where the store has one.
     ///
-    /// It lives until it is stopped. While the database is away it waits, and tells so once.
+    /// It lives until it is stopped; then what stands in its lane is still drawn, and what nobody draws is given back. While the
+    /// database is away it waits, and tells so once ([`Telemetry::Trouble`](crate::runtime::Telemetry::Trouble)); what was
+    /// asked for stays asked for. Its start fails if the database cannot be reached, or has no such table. A panic of the
+    /// parameters' reading fails that job alone.
     pub fn producer(&self) -> Builder<ProducerKind<JobProducer<J, S>>> {
         self.producer_with_hold(Hold::new())
     }

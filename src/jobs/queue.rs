@@ -96,7 +96,8 @@ impl<J: Send + 'static, S: Store> QueueBuilder<J, S> {
     }
 
     /// So many jobs with the same [`limit_key`](NewJob::limit_key) are reserved or worked on at once, over all processes that say
-    /// so. At least 1. Defaults to no limit. Claims then wait for each other, and cost about twice as much.
+    /// so. At least 1. Defaults to no limit. Claims then wait for each other, cost about twice as much, and a producer that was
+    /// asked for more than it found looks again each second, since nobody tells when another process makes room.
     pub fn limit_per_key(mut self, n: u32) -> Self {
         self.options.per_key = Some(n);
         self
@@ -286,7 +287,8 @@ impl<J: Send + 'static, S: Store> Queue<J, S> {
     /// Enqueues a job, by itself: when this returns it is committed. Returns its number.
     ///
     /// # Errors
-    /// The database's; parameters that cannot be written down; a duplicate, if that is refused.
+    /// The database's; parameters that cannot be written down; an option of the job's; a duplicate, if that is refused. If the
+    /// database went away while it was to commit, nobody knows whether it did: enqueue with a unique key to do it again.
     pub fn enqueue(&self, job: impl Into<NewJob<J>>) -> Result<i64, JobError> {
         let encoded = [self.encode(job.into())?];
         let ids = self.on_connection("enqueuing", |conn| self.enqueue_encoded(conn, &encoded))??;

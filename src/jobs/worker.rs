@@ -23,6 +23,9 @@ const TRIES: u32 = 5;
 /// Works on reserved jobs, one at a time, with a connection of its own, which is made when it is needed and after it broke.
 /// What [`Queue::work`] has one of on each thread; for a consumer of one's own.
 ///
+/// A panic of a handler is caught, and fails its job. Dropping a worker that has not been [flushed](Self::flush) loses no job, but
+/// those that are done and not removed yet are worked on again when their leases have run out.
+///
 /// ```
 /// use drawgate::{jobs::{Queue, Reserved, Sqlite, Worker}, prelude::*};
 ///
@@ -280,7 +283,8 @@ impl<J: Send + 'static, S: Store> Worker<J, S> {
         job.look_again();
     }
 
-    /// Removes the jobs that are done and were not removed yet, in one statement.
+    /// Removes the jobs that are done and were not removed yet, in one statement. Blocks while the database does, and tries a
+    /// few times if that fails; what it cannot remove stays for the next flush.
     pub fn flush(&mut self) {
         let done = std::mem::take(&mut self.finished);
         if done.is_empty() {
@@ -466,7 +470,9 @@ impl<S: Store> Finish<'_, S> {
     /// returns after that. If somebody else has taken the job over, `f` is not run.
     ///
     /// # Errors
-    /// What `f` returns, or the database; then all of it was rolled back, and the handler may try again.
+    /// What `f` returns, or the database; then all of it was rolled back, and the handler may try again. (If the connection was
+    /// lost during the commit itself, nobody knows; a second try finds out.) A job that was taken over, or cancelled here, is an
+    /// error, too. A panic in `f` rolls back and fails the attempt.
     pub fn commit<T>(&mut self, f: impl FnOnce(&mut S::Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
         anyhow::ensure!(self.ended != Ended::Committed, "the job is done already");
         self.ended = Ended::Failed;

@@ -52,7 +52,8 @@ impl<J: Send + Sync + 'static, S: Store> Queue<J, S> {
         })
     }
 
-    /// The same with a state for each thread, which is made on that thread before its first job, and dropped there.
+    /// The same with a state for each thread, which is made on that thread when it starts, and dropped there: if that fails
+    /// or panics, `spawn` does. The state stays after an error or a panic of the handler.
     pub fn work_init<T: 'static, R: Into<Outcome>>(
         &self,
         init: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
@@ -263,7 +264,8 @@ impl<J: Send + 'static, S: Store> Consumer for Working<J, S> {
     }
 }
 
-/// Running threads that work on a queue. Dropping it stops nothing.
+/// Running threads that work on a queue. Dropping it stops nothing: they go on until the process ends, whose jobs others take
+/// over when their leases have run out.
 ///
 /// ```
 /// use drawgate::jobs::{Queue, Sqlite};
@@ -289,7 +291,8 @@ pub struct Workers<J, S: Store> {
 
 impl<J: Send + 'static, S: Store> Workers<J, S> {
     /// Reserves no more jobs, gives back at once what was reserved and not begun, and waits at most `limit` for the runs that
-    /// have begun. Those that take longer are told by their token, and are left behind.
+    /// have begun. Those that take longer are told by their token, and are left behind: one that ends after all is still
+    /// removed, unless its lease has run out. Stopping twice is fine.
     ///
     /// # Errors
     /// Names a thread that has not ended in time.

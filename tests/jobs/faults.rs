@@ -19,6 +19,7 @@ on_both! {
     a_job_that_is_cancelled_while_it_runs_is_told_and_leaves_nothing
     a_job_that_kills_its_process_is_started_alone_the_next_time
     a_back_off_that_panics_ends_no_worker
+    p80_a_lease_is_extended_while_a_stop_waits_for_its_handler
     parameters_whose_reading_panics_fail_their_job_and_no_other
     a_handler_that_panics_after_its_commit_leaves_no_transaction_behind
     a_job_that_is_cancelled_commits_nothing_also_if_its_handler_does_not_mind
@@ -336,4 +337,30 @@ fn installing_again_waits_for_no_transaction<D: Db>(db: &D) {
     conn.batch_execute(&format!("BEGIN; SELECT * FROM {} WHERE id = 0", db.table())).unwrap();
     queue.install().unwrap(); // would wait for whoever has so much as read the table
     conn.batch_execute("COMMIT").unwrap();
+}
+
+fn p80_a_lease_is_extended_while_a_stop_waits_for_its_handler<D: Db>(db: &D) {
+    let queue = db.builder::<u32>().execution(Duration::from_millis(300)).open().unwrap();
+    queue.install().unwrap();
+    queue.enqueue(1).unwrap();
+    let ((begun, gone), begins, go) = gate();
+    let workers = queue.work(move |job, _| {
+        begun.send(**job)?;
+        let _ = gone.recv();
+        Ok(())
+    });
+    let workers = workers.threads(1).spawn().unwrap();
+    begins.recv().unwrap();
+    let first = only(&queue).expires.unwrap();
+    let (store, mut conn) = (db.store(), db.conn());
+    std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| workers.stop(LIMIT));
+        until(|| {
+            let expired = store.sweep(&mut conn).unwrap().expired;
+            expired > 0 || only(&queue).expires.is_some_and(|at| at > first + Duration::from_secs(1))
+        });
+        drop(go);
+        stopping.join().unwrap().unwrap();
+    });
+    assert_eq!((queue.stats().done, queue.stats().lost), (1, 0));
 }
